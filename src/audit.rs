@@ -1,0 +1,215 @@
+//! What happened, as a value: every call makes exactly one [`Event`], and everything that counts or records
+//! calls reads it. It names keys, objects and outcomes; it has no place for a token, payload, secret or username.
+
+use std::time::Duration;
+
+use crate::{clock::UnixSeconds, policy::Caller, verdict::Verdict};
+
+/// What was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Op {
+    /// `LiveAuthService/MintHash`
+    MintHash,
+    /// `LiveAuthService/VerifyHash`
+    VerifyHash,
+    /// `LiveAuthService/BatchMintHash`
+    BatchMintHash,
+    /// `LiveAuthService/BatchVerifyHash`
+    BatchVerifyHash,
+    /// `HubTokenService/Seal`
+    Seal,
+    /// `HubTokenService/Open`
+    Open,
+    /// `HubTokenService/Verify`
+    Verify,
+    /// `HubTokenService/Reseal`
+    Reseal,
+    /// `HubTokenService/BatchSeal`
+    BatchSeal,
+    /// `HubTokenService/BatchOpen`
+    BatchOpen,
+    /// `HubTokenService/BatchVerify`
+    BatchVerify,
+    /// `HubTokenService/BatchReseal`
+    BatchReseal,
+    /// A method that does not exist.
+    Unknown,
+}
+
+impl Op {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::MintHash,
+        Self::VerifyHash,
+        Self::BatchMintHash,
+        Self::BatchVerifyHash,
+        Self::Seal,
+        Self::Open,
+        Self::Verify,
+        Self::Reseal,
+        Self::BatchSeal,
+        Self::BatchOpen,
+        Self::BatchVerify,
+        Self::BatchReseal,
+        Self::Unknown,
+    ];
+
+    /// The name in metrics and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MintHash => "mint_hash",
+            Self::VerifyHash => "verify_hash",
+            Self::BatchMintHash => "batch_mint_hash",
+            Self::BatchVerifyHash => "batch_verify_hash",
+            Self::Seal => "seal",
+            Self::Open => "open",
+            Self::Verify => "verify",
+            Self::Reseal => "reseal",
+            Self::BatchSeal => "batch_seal",
+            Self::BatchOpen => "batch_open",
+            Self::BatchVerify => "batch_verify",
+            Self::BatchReseal => "batch_reseal",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The canonical gRPC codes that this service answers with (google.rpc.Code).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Code {
+    /// 3
+    InvalidArgument,
+    /// 4
+    DeadlineExceeded,
+    /// 5
+    NotFound,
+    /// 7
+    PermissionDenied,
+    /// 8
+    ResourceExhausted,
+    /// 9
+    FailedPrecondition,
+    /// 12
+    Unimplemented,
+    /// 13
+    Internal,
+    /// 14
+    Unavailable,
+}
+
+impl Code {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+
+    /// The name in metrics and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::InvalidArgument => 3,
+            Self::DeadlineExceeded => 4,
+            Self::NotFound => 5,
+            Self::PermissionDenied => 7,
+            Self::ResourceExhausted => 8,
+            Self::FailedPrecondition => 9,
+            Self::Unimplemented => 12,
+            Self::Internal => 13,
+            Self::Unavailable => 14,
+        }
+    }
+}
+
+/// How a call, or one item of a batch, ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome {
+    /// Something was made, or a batch was worked through.
+    Done,
+    /// Something was judged.
+    Judged(Verdict),
+    /// Refused, with the stable reason.
+    Refused(Code, &'static str),
+}
+
+impl Outcome {
+    /// `OK`, the verdict's name, or the code's.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "OK",
+            Self::Judged(verdict) => verdict.name(),
+            Self::Refused(code, _) => code.name(),
+        }
+    }
+}
+
+/// One item of a batch, or the one thing a unary call is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The configured domain or app; empty where none was found.
+    pub object: &'a str,
+    /// The rule that allowed it; empty where none did.
+    pub rule: &'a str,
+    /// The key; empty where none was reached.
+    pub key: &'a str,
+    /// The key version that made or matched it; 0 where none did.
+    pub key_version: u32,
+    /// The token's public id, where there is a token.
+    pub token_id: Option<[u8; 16]>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether a pair of JSON quotes had to be removed from the token.
+    pub quoted: bool,
+}
+
+impl Entry<'_> {
+    /// An entry that knows nothing but how it ended.
+    #[must_use]
+    pub const fn bare(outcome: Outcome) -> Self {
+        Self { object: "", rule: "", key: "", key_version: 0, token_id: None, outcome, quoted: false }
+    }
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// The call's one clock read.
+    pub at: UnixSeconds,
+    /// The request id, ours or the caller's.
+    pub request_id: &'a str,
+    /// Who called.
+    pub caller: &'a Caller,
+    /// What was asked for.
+    pub op: Op,
+    /// How the call as a whole ended; an item that was refused does not change it.
+    pub outcome: Outcome,
+    /// One entry for a unary call, one an item for a batch, none for a call refused before its content was looked at.
+    pub entries: &'a [Entry<'a>],
+    /// From arrival to answer.
+    pub latency: Duration,
+}

@@ -1,0 +1,297 @@
+//! A key and its versions, with states after NIST SP 800-57 part 1, section 7.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    clock::UnixSeconds,
+    crypto::{aead, aead::Suite, kdf, mac::MacKey},
+    policy::{Permit, Verb},
+};
+
+/// What the name of a key is: 1 to 64 of `[a-z0-9._-]`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct KeyName(Arc<str>);
+
+impl KeyName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
+        if fits { Ok(Self(text.into())) } else { Err(format!("{text:?} is no key name: 1 to 64 of a-z 0-9 . _ -")) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeyKind {
+    /// A secret that idibu gave for a domain, of any length from one byte.
+    LiveAuth,
+    /// A 32-byte key for Hub auth tokens.
+    Hat1,
+}
+
+impl KeyKind {
+    /// The name on the command line and in the keyring.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LiveAuth => "liveauth",
+            Self::Hat1 => "hat1",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::LiveAuth, Self::Hat1].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What an operator said of a version; stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mark {
+    /// Set aside; can come back.
+    Suspended,
+    /// Known or feared to be known to others.
+    Compromised,
+    /// The material is gone.
+    Destroyed,
+}
+
+/// Where a version stands at a moment; computed, never stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum State {
+    /// Verifies, does not mint yet.
+    PreActive,
+    /// Mints and verifies.
+    Active,
+    /// Verifies only: a later version took over.
+    Deactivated,
+    /// Neither, for now.
+    Suspended,
+    /// Neither.
+    Compromised,
+    /// Neither, for ever.
+    Destroyed,
+}
+
+impl State {
+    /// The name in output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PreActive => "pre-active",
+            Self::Active => "active",
+            Self::Deactivated => "deactivated",
+            Self::Suspended => "suspended",
+            Self::Compromised => "compromised",
+            Self::Destroyed => "destroyed",
+        }
+    }
+
+    /// Whether a version in this state verifies.
+    #[must_use]
+    pub const fn verifies(self) -> bool {
+        matches!(self, Self::PreActive | Self::Active | Self::Deactivated)
+    }
+}
+
+/// The public id of a hat1 key version: 8 bytes derived from the key and its suite.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kid(pub [u8; 8]);
+
+impl Kid {
+    /// The id of `material` under `suite` (token format, "kid").
+    #[must_use]
+    pub fn of(material: &MacKey, suite: Suite) -> Self {
+        let block = kdf::block(material, 1, kdf::Purpose::new("hat1/kid", 64), &[suite.id()]);
+        let mut kid = [0; 8];
+        kid.copy_from_slice(&block.expose()[..8]);
+        Self(kid)
+    }
+}
+
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How many tokens a version has sealed in this process. Shared with the version's successor across reloads.
+#[derive(Default, Debug)]
+pub struct SealCounter(AtomicU64);
+
+impl SealCounter {
+    /// Counts one seal, unless `limit` is reached; gives the count with it.
+    #[must_use]
+    pub fn count(&self, limit: u64) -> Option<u64> {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        if before < limit {
+            Some(before + 1)
+        } else {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+            None
+        }
+    }
+
+    /// Seals so far.
+    #[must_use]
+    pub fn seals(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One version of a key. Its material is loaded for MAC use only, and reached only with a permit.
+pub struct Version {
+    /// From 1, rising.
+    pub number: u32,
+    /// When it was made or imported.
+    pub created_at: UnixSeconds,
+    /// When it takes over from the version before it.
+    pub activates_at: UnixSeconds,
+    /// What an operator said of it.
+    pub mark: Option<Mark>,
+    /// How many bytes the secret has.
+    pub secret_len: usize,
+    /// For hat1: the suite it seals with.
+    pub suite: Option<Suite>,
+    /// For hat1: its public id.
+    pub kid: Option<Kid>,
+    /// Seals in this process.
+    pub seals: Arc<SealCounter>,
+    material: Option<MacKey>,
+}
+
+impl Version {
+    /// A version, from what the keystore read. `material` is absent where it was destroyed.
+    #[must_use]
+    pub fn new(number: u32, activates_at: UnixSeconds, secret_len: usize, material: Option<MacKey>) -> Self {
+        Self {
+            number,
+            created_at: activates_at,
+            activates_at,
+            mark: None,
+            secret_len,
+            suite: None,
+            kid: None,
+            seals: Arc::default(),
+            material,
+        }
+    }
+
+    /// The same as a hat1 version; its kid is computed, or taken as `recorded` where the material is gone.
+    #[must_use]
+    pub fn hat1(mut self, suite: Suite, recorded: Option<Kid>) -> Self {
+        self.suite = Some(suite);
+        self.kid = self.material.as_ref().map(|material| Kid::of(material, suite)).or(recorded);
+        self
+    }
+
+    /// The loaded key, for whoever holds a permit to do something with it.
+    #[must_use]
+    pub fn material<V: Verb>(&self, _evidence: &Permit<'_, V>) -> Option<&MacKey> {
+        self.material.as_ref()
+    }
+
+    /// Whether the loaded key gives the recorded kid and its AEAD opens what it sealed. Nothing leaves this function.
+    #[must_use]
+    pub fn probe(&self) -> bool {
+        let (Some(material), Some(suite)) = (&self.material, self.suite) else { return true };
+        let probe = kdf::block(material, 1, kdf::Purpose::new("countersign/probe", 256), b"");
+        let mut message = *b"countersign probe";
+        let tag = aead::seal(suite, probe.expose(), &[0; aead::NONCE_LEN], b"probe", &mut message);
+        let opened = aead::open(suite, probe.expose(), &[0; aead::NONCE_LEN], b"probe", &mut message, &tag);
+        opened.is_ok() && message == *b"countersign probe" && self.kid == Some(Kid::of(material, suite))
+    }
+}
+
+/// A key: a name, a kind, and its versions in the order of their numbers.
+pub struct Key {
+    /// Its name.
+    pub name: KeyName,
+    /// What it is for.
+    pub kind: KeyKind,
+    versions: Vec<Version>,
+}
+
+impl Key {
+    /// A key; versions are put in the order of their numbers.
+    #[must_use]
+    pub fn new(name: KeyName, kind: KeyKind, mut versions: Vec<Version>) -> Self {
+        versions.sort_by_key(|v| v.number);
+        Self { name, kind, versions }
+    }
+
+    /// All versions.
+    #[must_use]
+    pub fn versions(&self) -> &[Version] {
+        &self.versions
+    }
+
+    /// The version of that number.
+    #[must_use]
+    pub fn version(&self, number: u32) -> Option<&Version> {
+        self.versions.iter().find(|v| v.number == number)
+    }
+
+    /// The one version that mints at `now`, if any: the last to reach its activation time, if nothing is marked
+    /// on it. Where it is marked there is none: an older version never comes back by itself.
+    #[must_use]
+    pub fn active(&self, now: UnixSeconds) -> Option<&Version> {
+        self.latest(now).filter(|v| v.mark.is_none())
+    }
+
+    /// Where `version` stands at `now`.
+    #[must_use]
+    pub fn state(&self, version: &Version, now: UnixSeconds) -> State {
+        match version.mark {
+            Some(Mark::Suspended) => State::Suspended,
+            Some(Mark::Compromised) => State::Compromised,
+            Some(Mark::Destroyed) => State::Destroyed,
+            None if version.activates_at > now => State::PreActive,
+            None if self.latest(now).is_some_and(|v| v.number == version.number) => State::Active,
+            None => State::Deactivated,
+        }
+    }
+
+    /// The versions that verify, the newest first.
+    pub fn usable(&self) -> impl Iterator<Item = &Version> {
+        self.versions.iter().rev().filter(|v| v.mark.is_none())
+    }
+
+    /// The version whose turn it is, marked or not. Of two with the same activation time the higher number wins.
+    fn latest(&self, now: UnixSeconds) -> Option<&Version> {
+        self.versions.iter().filter(|v| v.activates_at <= now).max_by_key(|v| (v.activates_at, v.number))
+    }
+
+    pub(super) fn versions_mut(&mut self) -> &mut [Version] {
+        &mut self.versions
+    }
+}

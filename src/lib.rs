@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod clock;
 pub mod crypto;
+pub mod hub;
 pub mod keyring;
 pub mod liveauth;
 pub mod policy;

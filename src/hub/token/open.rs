@@ -1,0 +1,172 @@
+//! Opening, in the order that docs/formats.md lists: key, commitment, bindings, AEAD, body, times. The first check
+//! that fails decides. Key ids are looked up; no key is ever tried on the off chance.
+
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+use super::{
+    Bindings, Claims, Purpose, Unverified,
+    body::{Body, PAYLOAD_AT},
+    claims::Entries,
+    context::Context,
+    wire::Header,
+};
+use crate::{
+    clock::UnixSeconds,
+    crypto::aead::{self, TAG_LEN},
+    hub::app::App,
+    keyring::{Key, Keyring, Mark, State, Version},
+    policy::{Permit, Verb, VerbName, verb},
+    verdict::{Hint, Hints, Verdict},
+};
+
+/// Seconds that a token may seem to come from the future: whoever sealed it may have another clock.
+const SKEW: i64 = 60;
+
+/// What was found out about a token.
+pub struct Examined {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Remarks.
+    pub hints: Hints,
+    /// The key version that the token names, if it is usable.
+    pub key_version: Option<u32>,
+    /// What it says of itself, where it is authentic: `VALID`, `EXPIRED` and `NOT_YET_VALID`.
+    pub claims: Option<Claims>,
+    /// Kept for `VALID` tokens and verbs that need it only.
+    plaintext: Option<Plaintext>,
+}
+
+struct Plaintext {
+    bytes: Zeroizing<Vec<u8>>,
+    payload: Range<usize>,
+}
+
+impl Examined {
+    /// The payload of a `VALID` token that was examined in order to be opened.
+    #[must_use]
+    pub fn payload(&self, _permit: &Permit<'_, verb::Open>) -> Option<&[u8]> {
+        let plaintext = self.plaintext.as_ref()?;
+        Some(&plaintext.bytes[plaintext.payload.clone()])
+    }
+
+    /// Takes the plaintext out, for resealing: what is left shows no payload to anybody.
+    pub(super) fn take_plaintext(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        Some(self.plaintext.take()?.bytes)
+    }
+
+    fn found(verdict: Verdict, hints: Hints, key_version: Option<u32>) -> Self {
+        Self { verdict, hints, key_version, claims: None, plaintext: None }
+    }
+}
+
+impl Unverified<'_> {
+    /// Judges the token as one of `app` for `purpose`, presented with `bindings`. Bindings that
+    /// [`Bindings::check`] refuses fit no token.
+    #[must_use]
+    pub fn examine<V: Verb>(
+        &self,
+        permit: &Permit<'_, V>,
+        ring: &Keyring,
+        app: &App,
+        purpose: Purpose,
+        bindings: &Bindings<'_>,
+        now: UnixSeconds,
+    ) -> Examined {
+        let (key, version) = match self.find_key(ring, app) {
+            Ok(found) => found,
+            Err(hint) => return Examined::found(Verdict::UnknownKey, self.hints.with(hint), None),
+        };
+        let Some(material) = version.material(permit) else {
+            return Examined::found(Verdict::UnknownKey, self.hints.with(Hint::KeyDestroyed), None);
+        };
+        let fails = |verdict, hints| Examined::found(verdict, hints, Some(version.number));
+
+        let Header { suite, flags, .. } = self.header;
+        let context = Context::new(&self.header, app, purpose);
+        if !context.is_committed_to(material, &self.commit) {
+            return fails(Verdict::BadSignature, self.hints);
+        }
+        if purpose.binds() && app.require_username && !flags.username {
+            return fails(Verdict::WrongContext, self.hints.with(Hint::BindingAbsent));
+        }
+        if bindings.check().is_err() {
+            return fails(Verdict::WrongContext, self.hints);
+        }
+        let key_bytes = context.key(material);
+        let Some(aad) = context.bound(flags, bindings, app) else {
+            return fails(Verdict::WrongContext, self.hints.with(Hint::BindingValueMissing));
+        };
+
+        let mut bytes = Zeroizing::new(vec![0; self.ciphertext_len()]);
+        self.decode_ciphertext(&mut bytes);
+        let nonce = self.header.nonce();
+        let opened = bytes.split_last_chunk_mut::<TAG_LEN>().is_some_and(|(message, tag)| {
+            aead::open(suite, key_bytes.expose(), &nonce, aad.as_bytes(), message, tag).is_ok()
+        });
+        if !opened {
+            return fails(if flags.any() { Verdict::WrongContext } else { Verdict::BadSignature }, self.hints);
+        }
+        let message_len = bytes.len() - TAG_LEN;
+        bytes.truncate(message_len);
+        let Some((claims, payload)) = self.read(&bytes) else { return fails(Verdict::Malformed, self.hints) };
+
+        let verdict = judge_times(&claims, now);
+        let (mut hints, mut plaintext) = (self.hints, None);
+        if verdict == Verdict::Valid {
+            if key.state(version, now) != State::Active {
+                hints.add(Hint::ResealRecommended);
+            }
+            if matches!(V::NAME, VerbName::Open | VerbName::Reseal) {
+                plaintext = Some(Plaintext { bytes, payload });
+            }
+        }
+        Examined { verdict, hints, key_version: Some(version.number), claims: Some(claims), plaintext }
+    }
+
+    /// The one version that the token names, if it is the app's, of the token's suite, and usable.
+    fn find_key<'k>(&self, ring: &'k Keyring, app: &App) -> Result<(&'k Key, &'k Version), Hint> {
+        let (key, version) = ring.by_kid(&self.header.kid).ok_or(Hint::KeyNotFound)?;
+        if key.name != app.key.name {
+            return Err(Hint::KeyOfAnotherApp);
+        }
+        if version.suite != Some(self.header.suite) {
+            return Err(Hint::KeyOfAnotherSuite);
+        }
+        match version.mark {
+            None => Ok((key, version)),
+            Some(Mark::Suspended) => Err(Hint::KeySuspended),
+            Some(Mark::Compromised) => Err(Hint::KeyCompromised),
+            Some(Mark::Destroyed) => Err(Hint::KeyDestroyed),
+        }
+    }
+
+    fn read(&self, plaintext: &[u8]) -> Option<(Claims, Range<usize>)> {
+        let body = Body::read(plaintext)?;
+        let entries = Entries::read(body.claims)?;
+        let claims = Claims {
+            token_id: self.token_id(),
+            grant_id: body.grant_id,
+            kind: body.kind,
+            issued_at: UnixSeconds(body.issued_at),
+            expires_at: Some(UnixSeconds(body.expires_at)).filter(|at| at.0 != 0),
+            username_bound: self.header.flags.username,
+            hub_login_token_bound: self.header.flags.hub_login_token,
+            hub_origin: entries.origin.map(Into::into),
+            reseal_count: entries.reseal_count,
+            labels: entries.labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        };
+        Some((claims, PAYLOAD_AT..PAYLOAD_AT + body.payload.len()))
+    }
+}
+
+fn judge_times(claims: &Claims, now: UnixSeconds) -> Verdict {
+    if claims.expires_at.is_some_and(|at| now >= at) {
+        Verdict::Expired
+    } else if claims.issued_at > now.plus(SKEW) {
+        Verdict::NotYetValid
+    } else {
+        Verdict::Valid
+    }
+}

@@ -1,0 +1,132 @@
+//! Sealing: one derived key, one commitment, one AEAD call for each token.
+
+use zeroize::Zeroizing;
+
+use super::{
+    Bindings, Contents, Entropy, PAYLOAD_MAX, Purpose, SealLimits, SealProblem, Sealed,
+    body::Body,
+    claims,
+    context::Context,
+    wire::{self, Flags, Header, PUBLIC_LEN},
+};
+use crate::{
+    clock::{LATEST, UnixSeconds},
+    crypto::aead::{self, TAG_LEN},
+    hub::app::{App, Ttl},
+    policy::{Permit, Verb, verb},
+    verdict::{Hint, Hints},
+};
+
+/// Seals `contents` with the version of the app's key that is active now. `expires_at` is what
+/// [`super::lifetime`] gave. A token for [`Purpose::HubLogin`] is bound to nothing, whatever `bindings` hold.
+#[expect(clippy::too_many_arguments, reason = "each is one ingredient, and a struct would only rename the list")]
+pub fn seal(
+    permit: &Permit<'_, verb::Seal>,
+    app: &App,
+    purpose: Purpose,
+    contents: &Contents<'_>,
+    bindings: &Bindings<'_>,
+    expires_at: Option<UnixSeconds>,
+    now: UnixSeconds,
+    entropy: Entropy,
+    limits: SealLimits,
+) -> Result<Sealed, SealProblem> {
+    bindings.check()?;
+    if purpose.binds() && app.require_username && bindings.username.is_none() {
+        return Err(SealProblem::UsernameMissing);
+    }
+    if contents.payload.len() > PAYLOAD_MAX {
+        return Err(SealProblem::PayloadTooLong);
+    }
+    let expires_at = match expires_at {
+        Some(at) if now < at && at <= LATEST && now >= UnixSeconds(0) => at.0,
+        None if app.ttl == Ttl::Never => 0,
+        _ => return Err(SealProblem::Expiry),
+    };
+    let claims = claims::write(contents)?;
+    let body = Body {
+        kind: contents.kind,
+        issued_at: now.0,
+        expires_at,
+        grant_id: entropy.grant_id,
+        payload: contents.payload,
+        claims: &claims,
+    };
+    let flags = if purpose.binds() {
+        Flags { username: bindings.username.is_some(), hub_login_token: bindings.hub_login_token.is_some() }
+    } else {
+        Flags::default()
+    };
+    Draft { app, purpose, flags, bindings, body }.seal(permit, now, entropy.salt, limits)
+}
+
+/// All that a token is made of, but for the key and the salt. What is in it was checked.
+pub(super) struct Draft<'a> {
+    pub(super) app: &'a App,
+    pub(super) purpose: Purpose,
+    /// Which of the bindings, all present, the token is bound to.
+    pub(super) flags: Flags,
+    pub(super) bindings: &'a Bindings<'a>,
+    pub(super) body: Body<'a>,
+}
+
+impl Draft<'_> {
+    /// Whether the app allows a token of this length.
+    pub(super) fn check_length(&self) -> Result<(), SealProblem> {
+        let (chars, limit) = (wire::chars_for(self.plaintext_len()), self.app.max_chars);
+        if chars > limit { Err(SealProblem::TokenTooLong { chars, limit }) } else { Ok(()) }
+    }
+
+    /// Seals it with the active version, and counts that.
+    pub(super) fn seal<V: Verb>(
+        &self,
+        permit: &Permit<'_, V>,
+        now: UnixSeconds,
+        salt: [u8; 24],
+        limits: SealLimits,
+    ) -> Result<Sealed, SealProblem> {
+        self.check_length()?;
+        let version = self.app.key.active(now).ok_or(SealProblem::NoActiveVersion)?;
+        let (Some(suite), Some(kid), Some(material)) = (version.suite, version.kid, version.material(permit)) else {
+            return Err(SealProblem::NoActiveVersion);
+        };
+        let seals = version.seals.count(limits.refuse).ok_or(SealProblem::SealLimitReached)?;
+
+        let header = Header::new(suite, self.flags, kid, salt);
+        let context = Context::new(&header, self.app, self.purpose);
+        let (key, commitment) = (context.key(material), context.commitment(material));
+        let aad = context.bound(self.flags, self.bindings, self.app).expect("flags are set for values that are there");
+
+        // The plaintext is written where the ciphertext will stand, in a buffer that never grows.
+        let plaintext_len = self.plaintext_len();
+        let mut sealed = Zeroizing::new(Vec::with_capacity(PUBLIC_LEN + plaintext_len + TAG_LEN));
+        sealed.extend_from_slice(&header.bytes());
+        sealed.extend_from_slice(commitment.expose());
+        self.body.write(&mut sealed);
+        sealed.resize(PUBLIC_LEN + plaintext_len, 0);
+        let tag = aead::seal(suite, key.expose(), &header.nonce(), aad.as_bytes(), &mut sealed[PUBLIC_LEN..]);
+        sealed.extend_from_slice(&tag);
+
+        Ok(Sealed {
+            token: wire::write(&sealed),
+            token_id: header.token_id(),
+            grant_id: self.body.grant_id,
+            issued_at: UnixSeconds(self.body.issued_at),
+            expires_at: Some(UnixSeconds(self.body.expires_at)).filter(|at| at.0 != 0),
+            key_version: version.number,
+            username_bound: self.flags.username,
+            hub_login_token_bound: self.flags.hub_login_token,
+            hints: self.hints(),
+            seals,
+        })
+    }
+
+    fn plaintext_len(&self) -> usize {
+        wire::padded(self.body.len().max(self.app.pad_to))
+    }
+
+    fn hints(&self) -> Hints {
+        let by_nobody = self.purpose.binds() && !self.flags.username;
+        if by_nobody { Hint::NotRevocableByUser.into() } else { Hints::none() }
+    }
+}

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -33,14 +36,14 @@ impl fmt::Display for UnixSeconds {
     }
 }
 
-/// Where the time comes from: the machine, or a test's hand.
-#[derive(Debug)]
+/// Where the time comes from: the machine, or a test's hand. Clones of a fixed clock move together.
+#[derive(Clone, Debug)]
 pub struct Clock(Source);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Source {
     System,
-    Fixed(AtomicI64),
+    Fixed(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -53,7 +56,7 @@ impl Clock {
     /// A clock that stands still until [`Clock::set`] moves it.
     #[must_use]
     pub fn fixed(now: UnixSeconds) -> Self {
-        Self(Source::Fixed(AtomicI64::new(now.0)))
+        Self(Source::Fixed(Arc::new(AtomicI64::new(now.0))))
     }
 
     /// The time now. A machine whose clock stands before 1970 is at 0.

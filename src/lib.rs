@@ -1,13 +1,26 @@
 //! Countersign holds a company's integration secrets and uses them on request: it mints and verifies idibu
 //! LiveAuth hashes, and seals, opens and verifies BroadSoft Hub auth tokens. No key ever leaves it.
 //!
-//! Rooms, from the top; imports point downward only, and `tests/layers.rs` enforces it.
+//! Rooms, from the top; imports point downward only, within a band left may import right:
+//!
+//! ```text
+//! cli · app · config                          compose     runtimes, signals, exit codes
+//! grpc · http                                 transport   async; tonic, prost, axum and hyper stop here
+//! authority                                   use cases   permit -> act -> record
+//! keystore · metrics · audit                  effects     one kind of outside world each
+//! liveauth · hub · keyring · policy · verdict domain      pure: time, keys and randomness are arguments
+//! crypto · clock                              primitives  pure
+//! ```
+//!
+//! `tests/layers.rs` enforces the table.
 
 pub mod audit;
+pub mod authority;
 pub mod clock;
 pub mod crypto;
 pub mod hub;
 pub mod keyring;
 pub mod liveauth;
+pub mod metrics;
 pub mod policy;
 pub mod verdict;

@@ -107,6 +107,15 @@ pub struct Permit<'a, V> {
     verb: PhantomData<fn() -> V>,
 }
 
+// Derived ones would ask that verbs can be copied, which have no values.
+impl<V> Clone for Permit<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Permit<'_, V> {}
+
 impl<'a, V: Verb> Permit<'a, V> {
     pub(super) fn new(rule: &'a Rule, object: Object<'a>) -> Self {
         Self { rule, object, verb: PhantomData }

@@ -44,6 +44,12 @@ struct Plaintext {
 }
 
 impl Examined {
+    /// What there is to say of a text that [`Unverified::parse`] refused.
+    #[must_use]
+    pub fn malformed(hints: Hints) -> Self {
+        Self::found(Verdict::Malformed, hints, None)
+    }
+
     /// The payload of a `VALID` token that was examined in order to be opened.
     #[must_use]
     pub fn payload(&self, _permit: &Permit<'_, verb::Open>) -> Option<&[u8]> {

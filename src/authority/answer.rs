@@ -1,0 +1,154 @@
+//! What the use cases take and give: plain values, borrowed on the way in, owned on the way out.
+//! None of them is `Debug` where it holds a token, a payload or a hash.
+
+use super::{Claims, PayloadKind, Refusal, Validity};
+use crate::verdict::{Hints, Verdict};
+
+/// One outcome per item, in order; or why the batch as a whole is refused.
+pub type Batch<T> = Result<Vec<Result<T, Refusal>>, Refusal>;
+
+/// Asks for a LiveAuth hash.
+pub struct MintHash<'a> {
+    /// The domain, as the caller names it.
+    pub domain: &'a str,
+    /// The idibu client id.
+    pub client: i64,
+    /// How long.
+    pub validity: Validity,
+}
+
+/// A LiveAuth hash and what goes with it.
+pub struct MintedHash {
+    /// The client id.
+    pub client: i64,
+    /// Unix seconds.
+    pub expires: i64,
+    /// 64 lower-case hexadecimal digits.
+    pub hash: String,
+    /// The Referer to send.
+    pub referer: String,
+    /// `client=…&expires=…&hash=…`
+    pub query: String,
+    /// The key version that made it.
+    pub key_version: u32,
+}
+
+/// How a hash names the domain it claims to come from.
+pub enum Origin<'a> {
+    /// Not at all.
+    Missing,
+    /// The caller says which.
+    Domain(&'a str),
+    /// An end user's request says which.
+    Referer(&'a str),
+}
+
+/// Presents a LiveAuth hash, as received.
+pub struct VerifyHash<'a> {
+    /// Whose.
+    pub origin: Origin<'a>,
+    /// The raw parameter.
+    pub client: &'a str,
+    /// The raw parameter.
+    pub expires: &'a str,
+    /// The raw parameter.
+    pub hash: &'a str,
+}
+
+/// What was found out about a hash. Numbers are 0 and the domain empty where they are not known.
+pub struct JudgedHash {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Remarks.
+    pub hints: Hints,
+    /// The key version that matched.
+    pub key_version: u32,
+    /// The configured domain.
+    pub domain: String,
+    /// The client id, if authentic.
+    pub client: i64,
+    /// Unix seconds, if authentic.
+    pub expires: i64,
+}
+
+/// Asks for a Hub auth token.
+pub struct Seal<'a> {
+    /// The app.
+    pub app: &'a str,
+    /// The user it is bound to.
+    pub username: Option<&'a str>,
+    /// What Hub shall remember.
+    pub payload: &'a [u8],
+    /// What that is; `None` for a number the API does not know.
+    pub kind: Option<PayloadKind>,
+    /// Seconds; `None` for the app's default.
+    pub ttl: Option<i64>,
+    /// The login it is bound to.
+    pub hub_login_token: Option<&'a str>,
+    /// Hub's origin; empty for none.
+    pub hub_origin: &'a str,
+    /// Names and values to carry.
+    pub labels: Vec<(&'a str, &'a str)>,
+}
+
+/// A sealed token. `expires_at` 0 means never.
+pub struct SealedToken {
+    /// The token.
+    pub auth: String,
+    /// Its public id, hexadecimal.
+    pub token_id: String,
+    /// The grant's id, hexadecimal.
+    pub grant_id: String,
+    /// Unix seconds.
+    pub issued_at: i64,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// The key version that sealed it.
+    pub key_version: u32,
+    /// Bound to the username.
+    pub username_bound: bool,
+    /// Bound to the hubLoginToken.
+    pub hub_login_token_bound: bool,
+    /// Remarks.
+    pub hints: Hints,
+}
+
+/// Presents a token, as Hub sent it.
+pub struct Present<'a> {
+    /// The app.
+    pub app: &'a str,
+    /// The token.
+    pub auth: &'a str,
+    /// The username that came with it.
+    pub username: Option<&'a str>,
+    /// The hubLoginToken that came with it.
+    pub hub_login_token: Option<&'a str>,
+}
+
+/// What was found out about a token.
+pub struct JudgedToken {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Remarks.
+    pub hints: Hints,
+    /// Where authentic.
+    pub claims: Option<Claims>,
+    /// The key version that sealed it; 0 where none was found.
+    pub key_version: u32,
+}
+
+/// A judged token and, if valid, its payload.
+pub struct OpenedToken {
+    /// The judgement.
+    pub judged: JudgedToken,
+    /// Empty unless valid.
+    pub payload: Vec<u8>,
+}
+
+/// A judged token and, if valid, its successor.
+pub struct ResealedToken {
+    /// The judgement on the old token; claims and key version are the new one's if there is one.
+    pub judged: JudgedToken,
+    /// Empty unless valid.
+    pub auth: String,
+}

@@ -1,0 +1,70 @@
+//! From a name that a caller wrote to the configured object and the permit for it. Policy before existence:
+//! without a rule the answer is the same whether or not there is such an object.
+
+use std::{collections::HashMap, hash::Hash};
+
+use super::{Refusal, State};
+use crate::{
+    hub::app::{App, is_app_name},
+    liveauth::domain::{Domain, HostName},
+    policy::{Caller, Object, Permit, Verb},
+};
+
+/// A domain that the caller may do `V` on.
+pub(super) struct Admitted<'s, O, V> {
+    pub(super) object: &'s O,
+    pub(super) permit: Permit<'s, V>,
+}
+
+// Derived ones would ask that the object can be copied, of which only a reference is held.
+impl<O, V> Clone for Admitted<'_, O, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O, V> Copy for Admitted<'_, O, V> {}
+
+/// The domain that `host` belongs to, if a rule lets the caller do `V` on it.
+pub(super) fn domain<'s, V: Verb>(
+    state: &'s State,
+    caller: &Caller,
+    host: &HostName,
+) -> Result<Admitted<'s, Domain, V>, Refusal> {
+    let Some(object) = state.domains.find(host) else {
+        let unknown = Object::Domain(host.as_str());
+        state.policy.permit::<V>(caller, unknown).map_err(|_| Refusal::NoRule(V::NAME))?;
+        tracing::info!(domain = host.as_str(), "asked for a domain that is not configured");
+        return Err(Refusal::UnknownDomain);
+    };
+    let named = Object::Domain(object.name.as_str());
+    let permit = state.policy.permit::<V>(caller, named).map_err(|_| Refusal::NoRule(V::NAME))?;
+    Ok(Admitted { object, permit })
+}
+
+/// The app of that name, if a rule lets the caller do `V` on it.
+pub(super) fn app<'s, V: Verb>(state: &'s State, caller: &Caller, name: &str) -> Result<Admitted<'s, App, V>, Refusal> {
+    if !is_app_name(name) {
+        return Err(Refusal::invalid("app", "an app's name is 1 to 64 of a-z 0-9 . _ -"));
+    }
+    let Some(object) = state.apps.get(name) else {
+        state.policy.permit::<V>(caller, Object::App(name)).map_err(|_| Refusal::NoRule(V::NAME))?;
+        tracing::info!(app = name, "asked for an app that is not configured");
+        return Err(Refusal::UnknownApp);
+    };
+    let permit = state.policy.permit::<V>(caller, Object::App(&object.name)).map_err(|_| Refusal::NoRule(V::NAME))?;
+    Ok(Admitted { object, permit })
+}
+
+/// Answers for the distinct names of one batch, each looked up once.
+pub(super) struct Memo<K, T>(HashMap<K, Result<T, Refusal>>);
+
+impl<K: Copy + Eq + Hash, T: Clone> Memo<K, T> {
+    pub(super) fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    pub(super) fn get(&mut self, name: K, find: impl FnOnce(K) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        self.0.entry(name).or_insert_with(|| find(name)).clone()
+    }
+}

@@ -1,0 +1,200 @@
+//! Minting and judging LiveAuth hashes.
+
+use std::fmt::Write as _;
+
+use super::{
+    Authority, Batch, Call, JudgedHash, MintHash, MintedHash, Origin, Refusal, State, VerifyHash,
+    desk::{self, Admitted, Memo},
+};
+use crate::{
+    audit::{Entry, Op, Outcome},
+    clock::UnixSeconds,
+    liveauth::{
+        domain::{Domain, HostName},
+        hash::{self, ClientId, ExpiryProblem, Unverified, Validity},
+    },
+    policy::{Caller, VerbName, verb},
+    verdict::{Hint, Hints, Verdict},
+};
+
+type Answer<'s, T> = (Entry<'s>, Result<T, Refusal>);
+
+/// A domain to mint for, with the Referer that belongs to the name that was asked for.
+type Minter<'s> = (Admitted<'s, Domain, verb::Mint>, String);
+
+impl Authority {
+    /// Mints a hash.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub fn mint_hash(&self, call: Call<'_>, request: &MintHash<'_>) -> Result<MintedHash, Refusal> {
+        self.unary(call, Op::MintHash, |state, now| {
+            let minter = minter(state, call.caller, request.domain);
+            mint(minter, request, now)
+        })
+    }
+
+    /// Mints many.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
+    pub fn batch_mint_hash(&self, call: Call<'_>, items: &[MintHash<'_>]) -> Batch<MintedHash> {
+        self.batch(call, Op::BatchMintHash, items, |state, now| {
+            let mut memo = Memo::new();
+            let mut answers = Vec::with_capacity(items.len());
+            for item in items {
+                let minter = memo.get(item.domain, |name| minter(state, call.caller, name));
+                answers.push(mint(minter, item, now));
+            }
+            answers
+        })
+    }
+
+    /// Judges a hash.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub fn verify_hash(&self, call: Call<'_>, request: &VerifyHash<'_>) -> Result<JudgedHash, Refusal> {
+        self.unary(call, Op::VerifyHash, |state, now| {
+            judge(verifier(state, call.caller, &request.origin), request, now)
+        })
+    }
+
+    /// Judges many.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
+    pub fn batch_verify_hash(&self, call: Call<'_>, items: &[VerifyHash<'_>]) -> Batch<JudgedHash> {
+        self.batch(call, Op::BatchVerifyHash, items, |state, now| {
+            let mut memo = Memo::new();
+            let mut answers = Vec::with_capacity(items.len());
+            for item in items {
+                let name = match item.origin {
+                    Origin::Missing => (0, ""),
+                    Origin::Domain(name) => (1, name),
+                    Origin::Referer(url) => (2, url),
+                };
+                let verifier = memo.get(name, |_| verifier(state, call.caller, &item.origin));
+                answers.push(judge(verifier, item, now));
+            }
+            answers
+        })
+    }
+}
+
+fn minter<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<Minter<'s>, Refusal> {
+    let host = HostName::from_request(name).map_err(|problem| Refusal::invalid("domain", problem.to_string()))?;
+    let admitted = desk::domain(state, caller, &host)?;
+    Ok((admitted, admitted.object.referer_for(&host)))
+}
+
+fn mint<'s>(minter: Result<Minter<'s>, Refusal>, request: &MintHash<'_>, now: UnixSeconds) -> Answer<'s, MintedHash> {
+    let (admitted, referer) = match minter {
+        Ok(minter) => minter,
+        Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
+    };
+    let mut entry = entry(&admitted);
+    let result = mint_admitted(&admitted, request, now).map(|minted| {
+        entry.key_version = minted.key_version;
+        let client = i64::try_from(minted.client.number()).unwrap_or(i64::MAX);
+        let (expires, hash) = (minted.expires.0, minted.hash.as_str());
+        let mut query = String::with_capacity(128);
+        write!(query, "client={client}&expires={expires}&hash={hash}").expect("a String takes what is written to it");
+        MintedHash { client, expires, hash: hash.to_owned(), referer, query, key_version: minted.key_version }
+    });
+    entry.outcome = result.as_ref().map_or_else(Refusal::outcome, |_| Outcome::Done);
+    (entry, result)
+}
+
+fn mint_admitted(
+    admitted: &Admitted<'_, Domain, verb::Mint>,
+    request: &MintHash<'_>,
+    now: UnixSeconds,
+) -> Result<hash::Minted, Refusal> {
+    let client = ClientId::new(request.client)
+        .ok_or_else(|| Refusal::invalid("client", "the numeric idibu client id, 1 or above, is needed"))?;
+    let expires = hash::expiry(&admitted.permit, admitted.object, request.validity, now)
+        .map_err(|problem| not_that_long(request.validity, problem))?;
+    hash::mint(&admitted.permit, &admitted.object.key, client, expires, now).ok_or(Refusal::NoActiveVersion)
+}
+
+fn not_that_long(validity: Validity, problem: ExpiryProblem) -> Refusal {
+    let field = if matches!(validity, Validity::Until(_)) { "expires" } else { "ttl" };
+    match problem {
+        ExpiryProblem::TooLong { limit, whose } => Refusal::TtlTooLong { field, limit, whose },
+        ExpiryProblem::NotPositive | ExpiryProblem::InThePast | ExpiryProblem::Milliseconds => {
+            Refusal::invalid(field, problem.to_string())
+        }
+    }
+}
+
+/// The domain to judge against; or the verdict that is due without one; or a refusal.
+#[derive(Clone)]
+enum Verifier<'s> {
+    Against(Admitted<'s, Domain, verb::Verify>),
+    Nobody(Verdict, Hints),
+}
+
+fn verifier<'s>(state: &'s State, caller: &Caller, origin: &Origin<'_>) -> Result<Verifier<'s>, Refusal> {
+    match origin {
+        Origin::Missing => Err(Refusal::invalid("domain", "name the domain, or pass on the referer as received")),
+        Origin::Domain(name) => {
+            let host =
+                HostName::from_request(name).map_err(|problem| Refusal::invalid("domain", problem.to_string()))?;
+            desk::domain(state, caller, &host).map(Verifier::Against)
+        }
+        Origin::Referer(url) => {
+            // An end user's value: it is judged, and a domain the caller has no rule for looks like one that is not there.
+            if !state.policy.allows_on_some_domain(caller, VerbName::Verify) {
+                return Err(Refusal::NoRule(VerbName::Verify));
+            }
+            let Ok(host) = HostName::from_referer(url) else {
+                return Ok(Verifier::Nobody(Verdict::Malformed, Hints::none()));
+            };
+            Ok(desk::domain(state, caller, &host)
+                .map_or(Verifier::Nobody(Verdict::UnknownKey, Hint::DomainNotFound.into()), Verifier::Against))
+        }
+    }
+}
+
+fn judge<'s>(
+    verifier: Result<Verifier<'s>, Refusal>,
+    request: &VerifyHash<'_>,
+    now: UnixSeconds,
+) -> Answer<'s, JudgedHash> {
+    let nothing =
+        |verdict, hints| JudgedHash { verdict, hints, key_version: 0, domain: String::new(), client: 0, expires: 0 };
+    let admitted = match verifier {
+        Ok(Verifier::Against(admitted)) => admitted,
+        Ok(Verifier::Nobody(verdict, hints)) => {
+            return (Entry::bare(Outcome::Judged(verdict)), Ok(nothing(verdict, hints)));
+        }
+        Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
+    };
+    let mut entry = entry(&admitted);
+    let mut judged = match Unverified::parse(request.client, request.expires, request.hash) {
+        Err(hints) => nothing(Verdict::Malformed, hints),
+        Ok(unverified) => {
+            let found = unverified.verify(&admitted.permit, admitted.object, now);
+            JudgedHash {
+                key_version: found.key_version.unwrap_or(0),
+                client: i64::try_from(found.client).unwrap_or(i64::MAX),
+                expires: found.expires,
+                ..nothing(found.verdict, found.hints)
+            }
+        }
+    };
+    admitted.object.name.as_str().clone_into(&mut judged.domain);
+    entry.key_version = judged.key_version;
+    entry.outcome = Outcome::Judged(judged.verdict);
+    (entry, Ok(judged))
+}
+
+fn entry<'s, V: crate::policy::Verb>(admitted: &Admitted<'s, Domain, V>) -> Entry<'s> {
+    Entry {
+        object: admitted.object.name.as_str(),
+        rule: &admitted.permit.rule().name,
+        key: admitted.object.key.name.as_str(),
+        ..Entry::bare(Outcome::Done)
+    }
+}

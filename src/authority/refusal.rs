@@ -1,0 +1,181 @@
+//! Why a call, or one item of a batch, is refused. Closed; the transport maps it in one place.
+//! Texts say what to do, and never quote what the caller sent.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    audit::{Code, Outcome},
+    policy::VerbName,
+};
+
+/// A refusal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// No rule allows the caller this verb on this object.
+    NoRule(VerbName),
+    /// A rule allows it, but no such domain is configured.
+    UnknownDomain,
+    /// A rule allows it, but no such app is configured.
+    UnknownApp,
+    /// A field that cannot be accepted.
+    Invalid {
+        /// The field, as the API names it.
+        field: &'static str,
+        /// What is wrong and what to do.
+        description: String,
+    },
+    /// An explicit lifetime above a limit.
+    TtlTooLong {
+        /// The field, as the API names it.
+        field: &'static str,
+        /// The limit, seconds.
+        limit: i64,
+        /// Whose limit it is: "domain", "app", "rule", or "service".
+        whose: &'static str,
+    },
+    /// The token would be longer than the app allows.
+    TokenTooLong {
+        /// The app's `max_chars`.
+        limit: usize,
+    },
+    /// The key has no active version.
+    NoActiveVersion,
+    /// The key has sealed as many tokens as it may.
+    SealLimitReached,
+    /// The caller is over its rate.
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The service is over its load.
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The request is larger than its RPC takes.
+    MessageTooLarge {
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// The request does not decode.
+    Undecodable,
+    /// The caller's deadline, or ours, passed before the answer was ready.
+    DeadlineExceeded,
+    /// No such RPC.
+    UnknownMethod,
+    /// The operating system gave no randomness, or something of ours broke.
+    Internal,
+}
+
+impl Refusal {
+    /// An invalid field.
+    #[must_use]
+    pub fn invalid(field: &'static str, description: impl Into<String>) -> Self {
+        Self::Invalid { field, description: description.into() }
+    }
+
+    /// The canonical code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::NoRule(_) => Code::PermissionDenied,
+            Self::UnknownDomain | Self::UnknownApp => Code::NotFound,
+            Self::Invalid { .. } | Self::TtlTooLong { .. } | Self::TokenTooLong { .. } | Self::Undecodable => {
+                Code::InvalidArgument
+            }
+            Self::NoActiveVersion => Code::FailedPrecondition,
+            Self::SealLimitReached | Self::RateLimited { .. } | Self::MessageTooLarge { .. } => Code::ResourceExhausted,
+            Self::Overloaded { .. } => Code::Unavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::UnknownMethod => Code::Unimplemented,
+            Self::Internal => Code::Internal,
+        }
+    }
+
+    /// The stable reason of `google.rpc.ErrorInfo`.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoRule(_) => "NO_RULE",
+            Self::UnknownDomain => "UNKNOWN_DOMAIN",
+            Self::UnknownApp => "UNKNOWN_APP",
+            Self::Invalid { .. } => "INVALID_FIELD",
+            Self::TtlTooLong { .. } => "TTL_TOO_LONG",
+            Self::TokenTooLong { .. } => "TOKEN_TOO_LONG",
+            Self::NoActiveVersion => "NO_ACTIVE_VERSION",
+            Self::SealLimitReached => "SEAL_LIMIT_REACHED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Overloaded { .. } => "OVERLOADED",
+            Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
+            Self::Undecodable => "UNDECODABLE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// The field at fault, where there is one.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Invalid { field, .. } | Self::TtlTooLong { field, .. } => Some(field),
+            Self::TokenTooLong { .. } => Some("payload"),
+            _ => None,
+        }
+    }
+
+    /// When a retry makes sense, if ever.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// How records show it.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Refused(self.code(), self.reason())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRule(verb) => write!(
+                f,
+                "no rule allows this caller to {verb} here; add one to the policy, or check the name of the domain or app"
+            ),
+            Self::UnknownDomain => {
+                f.write_str("no such domain is configured; add it to [[liveauth.domains]], or check its spelling")
+            }
+            Self::UnknownApp => f.write_str("no such app is configured; add it to [[hub.apps]], or check its spelling"),
+            // Some rooms name the field themselves.
+            Self::Invalid { field, description } if description.starts_with(field) => f.write_str(description),
+            Self::Invalid { field, description } => write!(f, "{field}: {description}"),
+            Self::TtlTooLong { field, limit, whose } => {
+                write!(f, "{field}: longer than the {whose} allows; ask for at most {limit} s")
+            }
+            Self::TokenTooLong { limit } => {
+                write!(
+                    f,
+                    "payload: the token would be longer than the app's max_chars of {limit}; shorten the payload or raise max_chars"
+                )
+            }
+            Self::NoActiveVersion => f.write_str("the key has no active version; activate or import one"),
+            Self::SealLimitReached => f.write_str("the key has sealed as many tokens as it may; rotate it"),
+            Self::RateLimited { .. } => f.write_str("this caller is over its rate; retry later, or raise its rate"),
+            Self::Overloaded { .. } => f.write_str("the service is over its load; retry later"),
+            Self::MessageTooLarge { limit } => {
+                write!(f, "the request is larger than the {limit} bytes this RPC takes; split it")
+            }
+            Self::Undecodable => {
+                f.write_str("the request does not decode as the message of this RPC; check it against the .proto files")
+            }
+            Self::DeadlineExceeded => f.write_str("the deadline passed before the answer was ready"),
+            Self::UnknownMethod => f.write_str("no such RPC here; check the service and method name"),
+            Self::Internal => f.write_str("something broke on our side; the log has more under the request id"),
+        }
+    }
+}

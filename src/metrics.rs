@@ -1,0 +1,83 @@
+//! What Prometheus sees. Calls are counted from their events; keys and connections are read when somebody
+//! scrapes. Labels come from enums and from configured names, so their number is bounded.
+
+mod calls;
+mod keys;
+mod reload;
+mod transport;
+
+pub use reload::{ReloadResult, Reloads};
+pub use transport::TransportCounters;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use prometheus::{Encoder as _, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector};
+
+use crate::{audit::Event, clock::Clock, keyring::Key};
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    calls: calls::Calls,
+    keys: Arc<ArcSwap<Vec<Arc<Key>>>>,
+    /// Connections and load, kept by the transport.
+    pub transport: Arc<TransportCounters>,
+    /// Reloads, kept by whoever reloads.
+    pub reloads: Reloads,
+}
+
+impl Metrics {
+    /// Registers everything. `seal_alarm` is the number of seals from which a key is shown as alarming.
+    ///
+    /// # Panics
+    /// If two metrics bear one name, which a test would have shown.
+    #[must_use]
+    pub fn new(clock: Clock, seal_alarm: u64) -> Self {
+        let registry = Registry::new();
+        let keys = Arc::new(ArcSwap::from_pointee(Vec::new()));
+        let transport = Arc::new(TransportCounters::default());
+        let calls = calls::Calls::new(&registry);
+        let reloads = Reloads::new(&registry);
+        register(&registry, keys::Keys::new(Arc::clone(&keys), clock, seal_alarm));
+        register(&registry, transport::Transport::new(Arc::clone(&transport)));
+        register(&registry, ProcessCollector::for_self());
+        register(&registry, build_info());
+        Self { registry, calls, keys, transport, reloads }
+    }
+
+    /// Counts a call.
+    pub fn observe(&self, event: &Event<'_>) {
+        self.calls.observe(event);
+    }
+
+    /// Shows these keys from now on.
+    pub fn watch(&self, keys: Vec<Arc<Key>>) {
+        self.keys.store(Arc::new(keys));
+    }
+
+    /// The exposition text (Prometheus text format 0.0.4).
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Vec::with_capacity(16 * 1024);
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be rendered");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+fn register(registry: &Registry, collector: impl Collector + 'static) {
+    registry.register(Box::new(collector)).expect("every metric has a name of its own");
+}
+
+fn build_info() -> impl Collector {
+    let opts = prometheus::opts!("countersign_build_info", "1, with the version of the running binary.")
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+    let gauge = prometheus::IntGauge::with_opts(opts).expect("the name and label are well-formed");
+    gauge.set(1);
+    gauge
+}

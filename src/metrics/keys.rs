@@ -1,0 +1,101 @@
+//! Keys, read when somebody scrapes: what state each version is in, how often it sealed, whether it is weak.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use prometheus::{
+    IntGaugeVec,
+    core::{Collector, Desc},
+    opts,
+    proto::MetricFamily,
+};
+
+use crate::{
+    clock::Clock,
+    keyring::{Key, KeyKind},
+};
+
+/// Secrets shorter than this, bytes, are shown as weak.
+const WEAK_BELOW: usize = 20;
+
+pub(super) struct Keys {
+    watched: Arc<ArcSwap<Vec<Arc<Key>>>>,
+    clock: Clock,
+    seal_alarm: u64,
+    state: IntGaugeVec,
+    seals: IntGaugeVec,
+    alarm: IntGaugeVec,
+    weak: IntGaugeVec,
+    active: IntGaugeVec,
+}
+
+impl Keys {
+    pub(super) fn new(keys: Arc<ArcSwap<Vec<Arc<Key>>>>, clock: Clock, seal_alarm: u64) -> Self {
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            IntGaugeVec::new(opts!(name, help), labels).expect("the names and labels are well-formed")
+        };
+        let by_version = &["key", "version"];
+        Self {
+            watched: keys,
+            clock,
+            seal_alarm,
+            state: gauge(
+                "countersign_key_version_state",
+                "1 for the state that each key version is in.",
+                &["key", "version", "state"],
+            ),
+            seals: gauge(
+                "countersign_key_version_seals",
+                "Tokens that the key version has sealed since this process started.",
+                by_version,
+            ),
+            alarm: gauge(
+                "countersign_key_version_seal_alarm",
+                "1 where a key version has sealed as many tokens as its alarm threshold: rotate it.",
+                by_version,
+            ),
+            weak: gauge("countersign_key_version_weak", "1 where a secret is shorter than 20 bytes.", by_version),
+            active: gauge(
+                "countersign_key_active",
+                "1 where the key has an active version, 0 where minting is refused.",
+                &["key"],
+            ),
+        }
+    }
+
+    fn vectors(&self) -> [&IntGaugeVec; 5] {
+        [&self.state, &self.seals, &self.alarm, &self.weak, &self.active]
+    }
+}
+
+impl Collector for Keys {
+    fn desc(&self) -> Vec<&Desc> {
+        self.vectors().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let now = self.clock.now();
+        for vector in self.vectors() {
+            vector.reset();
+        }
+        for key in self.watched.load().iter() {
+            self.active.with_label_values(&[key.name.as_str()]).set(i64::from(key.active(now).is_some()));
+            for version in key.versions() {
+                let number = version.number.to_string();
+                let labels = &[key.name.as_str(), &number];
+                self.state.with_label_values(&[labels[0], labels[1], key.state(version, now).name()]).set(1);
+                match key.kind {
+                    KeyKind::Hat1 => {
+                        let seals = version.seals.seals();
+                        self.seals.with_label_values(labels).set(i64::try_from(seals).unwrap_or(i64::MAX));
+                        self.alarm.with_label_values(labels).set(i64::from(seals >= self.seal_alarm));
+                    }
+                    KeyKind::LiveAuth => {
+                        self.weak.with_label_values(labels).set(i64::from(version.secret_len < WEAK_BELOW));
+                    }
+                }
+            }
+        }
+        self.vectors().into_iter().flat_map(Collector::collect).filter(|f| !f.get_metric().is_empty()).collect()
+    }
+}

@@ -9,14 +9,14 @@ mod refusal;
 mod state;
 
 pub use answer::{
-    Batch, JudgedHash, JudgedToken, MintHash, MintedHash, OpenedToken, Origin, Present, ResealedToken, Seal,
+    Batch, Claims, JudgedHash, JudgedToken, MintHash, MintedHash, OpenedToken, Origin, Present, ResealedToken, Seal,
     SealedToken, VerifyHash,
 };
 pub use refusal::Refusal;
 pub use state::State;
 
 pub use crate::{
-    hub::token::{Claims, PayloadKind},
+    hub::token::PayloadKind,
     liveauth::hash::Validity,
 };
 

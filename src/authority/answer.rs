@@ -1,8 +1,11 @@
 //! What the use cases take and give: plain values, borrowed on the way in, owned on the way out.
 //! None of them is `Debug` where it holds a token, a payload or a hash.
 
-use super::{Claims, PayloadKind, Refusal, Validity};
-use crate::verdict::{Hints, Verdict};
+use super::{PayloadKind, Refusal, Validity};
+use crate::{
+    hub::token,
+    verdict::{Hints, Verdict},
+};
 
 /// One outcome per item, in order; or why the batch as a whole is refused.
 pub type Batch<T> = Result<Vec<Result<T, Refusal>>, Refusal>;
@@ -123,6 +126,52 @@ pub struct Present<'a> {
     pub username: Option<&'a str>,
     /// The hubLoginToken that came with it.
     pub hub_login_token: Option<&'a str>,
+}
+
+/// What an authentic token says of itself. `expires_at` 0 means never.
+pub struct Claims {
+    /// The token's public id, hexadecimal.
+    pub token_id: String,
+    /// The grant's id, hexadecimal.
+    pub grant_id: String,
+    /// What the payload is.
+    pub kind: PayloadKind,
+    /// Unix seconds.
+    pub issued_at: i64,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// Bound to a username.
+    pub username_bound: bool,
+    /// Bound to a hubLoginToken.
+    pub hub_login_token_bound: bool,
+    /// Hub's origin; empty for none.
+    pub hub_origin: String,
+    /// How often the grant was resealed.
+    pub reseal_count: u32,
+    /// Names and values, as sealed.
+    pub labels: Vec<(String, String)>,
+}
+
+impl From<token::Claims> for Claims {
+    fn from(claims: token::Claims) -> Self {
+        Self {
+            token_id: id_text(&claims.token_id),
+            grant_id: id_text(&claims.grant_id),
+            kind: claims.kind,
+            issued_at: claims.issued_at.0,
+            expires_at: claims.expires_at.map_or(0, |at| at.0),
+            username_bound: claims.username_bound,
+            hub_login_token_bound: claims.hub_login_token_bound,
+            hub_origin: claims.hub_origin.unwrap_or_default(),
+            reseal_count: claims.reseal_count,
+            labels: claims.labels,
+        }
+    }
+}
+
+/// A public id as people and programs read it.
+pub(super) fn id_text(id: &[u8; 16]) -> String {
+    base16ct::lower::encode_string(id)
 }
 
 /// What was found out about a token.

@@ -2,6 +2,7 @@
 
 use super::{
     Authority, Batch, Call, JudgedToken, OpenedToken, Present, Refusal, ResealedToken, Seal, SealedToken, State,
+    answer::id_text,
     desk::{self, Admitted, Memo},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     hub::{
         app::App,
         token::{
-            self, Bindings, Claims, Contents, Entropy, Examined, LifetimeProblem, Purpose, SealProblem, Sealed,
+            self, Bindings, Contents, Entropy, Examined, LifetimeProblem, Purpose, SealProblem, Sealed,
             Unverified,
         },
     },
@@ -259,18 +260,14 @@ fn reseal<'s>(
             let mut judged = judged(resealed.examined);
             judged.key_version = sealed.key_version;
             if let Some(claims) = &mut judged.claims {
-                succeed(claims, &sealed);
+                // The rest survives resealing.
+                claims.token_id = id_text(&sealed.token_id);
+                claims.expires_at = sealed.expires_at.map_or(0, |at| at.0);
+                claims.reseal_count = claims.reseal_count.saturating_add(1);
             }
             (entry, Ok(ResealedToken { judged, auth: sealed.token }))
         }
     }
-}
-
-/// Turns the old token's claims into its successor's: the rest survives resealing.
-fn succeed(claims: &mut Claims, sealed: &Sealed) {
-    claims.token_id = sealed.token_id;
-    claims.expires_at = sealed.expires_at;
-    claims.reseal_count = claims.reseal_count.saturating_add(1);
 }
 
 fn bindings<'r>(request: &Present<'r>) -> Result<Bindings<'r>, Refusal> {
@@ -319,8 +316,8 @@ fn alarm(state: &State, app: &App, sealed: &Sealed) {
 
 fn sealed_token(sealed: Sealed) -> SealedToken {
     SealedToken {
-        token_id: base16ct::lower::encode_string(&sealed.token_id),
-        grant_id: base16ct::lower::encode_string(&sealed.grant_id),
+        token_id: id_text(&sealed.token_id),
+        grant_id: id_text(&sealed.grant_id),
         issued_at: sealed.issued_at.0,
         expires_at: sealed.expires_at.map_or(0, |at| at.0),
         key_version: sealed.key_version,
@@ -335,7 +332,7 @@ fn judged(mut examined: Examined) -> JudgedToken {
     JudgedToken {
         verdict: examined.verdict,
         hints: examined.hints,
-        claims: examined.claims.take(),
+        claims: examined.claims.take().map(Into::into),
         key_version: examined.key_version.unwrap_or(0),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use prometheus::{
-    IntCounterVec, IntGauge,
+    IntCounter, IntCounterVec, IntGauge,
     core::{Collector, Desc},
     opts,
     proto::MetricFamily,
@@ -27,11 +27,14 @@ pub struct TransportCounters {
     pub connections_failed: AtomicU64,
     /// Calls under way now.
     pub in_flight: AtomicI64,
+    /// Requests refused before they were a call: Origin, Host, HTTP method, content type, compression.
+    pub requests_rejected: AtomicU64,
 }
 
 pub(super) struct Transport {
     counters: Arc<TransportCounters>,
     connections: IntCounterVec,
+    rejected: IntCounter,
     open: IntGauge,
     in_flight: IntGauge,
 }
@@ -42,11 +45,16 @@ impl Transport {
             opts!("countersign_connections_total", "Connections, by what became of them at the door or at their end."),
             &["result"],
         );
+        let rejected = IntCounter::new(
+            "countersign_requests_rejected_total",
+            "Requests refused before they were a call: Origin, Host, HTTP method, content type or compression.",
+        );
         let open = IntGauge::new("countersign_connections_open", "Connections open now.");
         let in_flight = IntGauge::new("countersign_requests_in_flight", "Calls under way now.");
         Self {
             counters,
             connections: connections.expect("the name and label are well-formed"),
+            rejected: rejected.expect("the name is well-formed"),
             open: open.expect("the name is well-formed"),
             in_flight: in_flight.expect("the name is well-formed"),
         }
@@ -55,7 +63,7 @@ impl Transport {
 
 impl Collector for Transport {
     fn desc(&self) -> Vec<&Desc> {
-        [self.connections.desc(), self.open.desc(), self.in_flight.desc()].concat()
+        [self.connections.desc(), self.rejected.desc(), self.open.desc(), self.in_flight.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -66,12 +74,16 @@ impl Collector for Transport {
             ("timed_out", &counters.connections_timed_out),
             ("failed", &counters.connections_failed),
         ] {
-            let shown = self.connections.with_label_values(&[result]);
-            // Counters only rise; adding the difference keeps the shown one a counter too.
-            shown.inc_by(counter.load(Ordering::Relaxed).saturating_sub(shown.get()));
+            show(&self.connections.with_label_values(&[result]), counter);
         }
+        show(&self.rejected, &counters.requests_rejected);
         self.open.set(counters.connections_open.load(Ordering::Relaxed));
         self.in_flight.set(counters.in_flight.load(Ordering::Relaxed));
-        [self.connections.collect(), self.open.collect(), self.in_flight.collect()].concat()
+        [self.connections.collect(), self.rejected.collect(), self.open.collect(), self.in_flight.collect()].concat()
     }
+}
+
+/// Counters only rise; adding the difference keeps the shown one a counter too.
+fn show(shown: &IntCounter, counter: &AtomicU64) {
+    shown.inc_by(counter.load(Ordering::Relaxed).saturating_sub(shown.get()));
 }

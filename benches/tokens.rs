@@ -1,0 +1,67 @@
+//! What a hash and a token cost in this process, on one core, without any transport.
+//! Run with `cargo bench --bench tokens`.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark; criterion's macros write functions of their own")]
+
+#[path = "../tests/fixture/desk.rs"]
+mod desk;
+
+use std::hint::black_box;
+
+use countersign::{
+    clock::UnixSeconds,
+    crypto::aead::Suite,
+    hub::token::{Bindings, Contents, Entropy, Purpose},
+    liveauth::hash::{self, ClientId},
+};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use desk::{Counter, Desk, Life};
+
+const NOW: i64 = 1_700_000_000;
+
+fn liveauth(criterion: &mut Criterion) {
+    let counter = Counter::new(b"whatissixtimesnine");
+    let permit = counter.may();
+    let mint = |client| {
+        let client = ClientId::new(client).unwrap();
+        hash::mint(&permit, &counter.domain.key, client, UnixSeconds(NOW + 900), UnixSeconds(NOW)).unwrap()
+    };
+    let mut group = criterion.benchmark_group("liveauth");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("mint", |b| b.iter(|| mint(black_box(4711)).hash.as_str().len()));
+    let (expires, hash) = ((NOW + 900).to_string(), mint(4711).hash);
+    let permit = counter.may();
+    group.bench_function("verify", |b| {
+        b.iter(|| {
+            let unverified = hash::Unverified::parse(black_box("4711"), &expires, hash.as_str()).unwrap();
+            unverified.verify(&permit, &counter.domain, UnixSeconds(NOW))
+        });
+    });
+    group.throughput(Throughput::Elements(1000));
+    group.bench_function("mint a batch of 1000", |b| {
+        b.iter(|| (1..=1000).map(|client| mint(black_box(client))).collect::<Vec<_>>());
+    });
+}
+
+fn hat1(criterion: &mut Criterion) {
+    let bindings = Bindings { username: Some("jodonnell@broadsoft.com"), hub_login_token: None };
+    for suite in Suite::ALL {
+        let desk = Desk::new(suite, &[7; 32]);
+        let mut group = criterion.benchmark_group(suite.name());
+        group.throughput(Throughput::Elements(1));
+        for (size, payload) in [("32 B", &[1; 32][..]), ("1 KiB", &[1; 1024])] {
+            let contents = Contents { payload, ..Contents::default() };
+            let (life, entropy) =
+                (Life { now: NOW, expires: Some(NOW + 900) }, Entropy { salt: [1; 24], grant_id: [2; 16] });
+            let seal = || desk.seal(Purpose::HubAuth, black_box(&contents), &bindings, life, entropy);
+            group.bench_function(format!("seal {size}"), |b| b.iter(seal));
+            let token = seal().token;
+            group.bench_function(format!("open {size}"), |b| {
+                b.iter(|| desk.open(black_box(&token), Purpose::HubAuth, &bindings, NOW).map(|found| found.verdict));
+            });
+        }
+    }
+}
+
+criterion_group!(benches, liveauth, hat1);
+criterion_main!(benches);

@@ -1,0 +1,39 @@
+//! Compiles `proto/` with protox, so that no machine needs protoc: messages and services by tonic,
+//! proto3 JSON by pbjson, and the descriptor set that reflection serves.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+/// Messages that carry a token, a payload, a hash or a login token. Their `Debug` is written by hand and shows none.
+const SECRET_MESSAGES: &[&str] = &[
+    "MintHashResponse",
+    "VerifyHashRequest",
+    "SealRequest",
+    "SealResponse",
+    "OpenRequest",
+    "OpenResponse",
+    "VerifyRequest",
+    "ResealRequest",
+    "ResealResponse",
+    "TokenClaims",
+    "Label",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let files = ["countersign/v1/verdict.proto", "countersign/v1/liveauth.proto", "countersign/v1/hub_token.proto"];
+    let descriptors = protox::compile(files, ["proto"])?;
+    let encoded = descriptors.encode_to_vec();
+    fs::write(out.join("countersign.bin"), &encoded)?;
+
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .codec_path("crate::grpc::codec::UnaryCodec")
+        .skip_debug(SECRET_MESSAGES.iter().map(|message| format!(".countersign.v1.{message}")))
+        .compile_fds(descriptors)?;
+
+    pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".countersign.v1"])?;
+    Ok(())
+}

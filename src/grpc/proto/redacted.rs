@@ -1,0 +1,193 @@
+//! `Debug` for the messages that `build.rs` lists as secret: what is public in them is shown, of the rest only
+//! whether it is there and how long it is.
+
+use std::fmt;
+
+use super::generated::{
+    Label, MintHashResponse, OpenRequest, OpenResponse, ResealRequest, ResealResponse, SealRequest, SealResponse,
+    TokenClaims, VerifyHashRequest, VerifyRequest, verify_hash_request::Origin,
+};
+
+/// Stands in for bytes that must not be shown.
+struct Hidden(usize);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0)
+    }
+}
+
+fn hidden(text: &str) -> Hidden {
+    Hidden(text.len())
+}
+
+fn hidden_option(text: Option<&String>) -> Option<Hidden> {
+    text.map(|text| hidden(text))
+}
+
+impl fmt::Debug for MintHashResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MintHashResponse")
+            .field("expires", &self.expires)
+            .field("hash", &hidden(&self.hash))
+            .field("key_version", &self.key_version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for VerifyHashRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyHashRequest")
+            .field("origin", &self.origin)
+            .field("client", &hidden(&self.client))
+            .field("expires", &hidden(&self.expires))
+            .field("hash", &hidden(&self.hash))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(domain) => f.debug_tuple("Domain").field(domain).finish(),
+            Self::Referer(referer) => f.debug_tuple("Referer").field(&hidden(referer)).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for SealRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealRequest")
+            .field("app", &self.app)
+            .field("username", &hidden_option(self.username.as_ref()))
+            .field("payload", &Hidden(self.payload.len()))
+            .field("kind", &self.kind)
+            .field("ttl", &self.ttl)
+            .field("hub_login_token", &hidden_option(self.hub_login_token.as_ref()))
+            .field("hub_origin", &self.hub_origin)
+            .field("labels", &self.labels)
+            .finish()
+    }
+}
+
+impl fmt::Debug for SealResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealResponse")
+            .field("auth", &hidden(&self.auth))
+            .field("token_id", &self.token_id)
+            .field("grant_id", &self.grant_id)
+            .field("expires_at", &self.expires_at)
+            .field("key_version", &self.key_version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Label").field("name", &self.name).field("value", &hidden(&self.value)).finish()
+    }
+}
+
+impl fmt::Debug for TokenClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenClaims")
+            .field("token_id", &self.token_id)
+            .field("grant_id", &self.grant_id)
+            .field("issued_at", &self.issued_at)
+            .field("expires_at", &self.expires_at)
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OpenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenResponse")
+            .field("verdict", &self.verdict)
+            .field("hints", &self.hints)
+            .field("payload", &Hidden(self.payload.len()))
+            .field("claims", &self.claims)
+            .field("key_version", &self.key_version)
+            .finish()
+    }
+}
+
+impl fmt::Debug for ResealResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResealResponse")
+            .field("verdict", &self.verdict)
+            .field("hints", &self.hints)
+            .field("auth", &hidden(&self.auth))
+            .field("claims", &self.claims)
+            .field("key_version", &self.key_version)
+            .finish()
+    }
+}
+
+/// Three messages present a token in the same four fields.
+macro_rules! presenting {
+    ($($message:ident)+) => { $(
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($message))
+                    .field("app", &self.app)
+                    .field("auth", &hidden(&self.auth))
+                    .field("username", &hidden_option(self.username.as_ref()))
+                    .field("hub_login_token", &hidden_option(self.hub_login_token.as_ref()))
+                    .finish()
+            }
+        }
+    )+ };
+}
+
+presenting! { OpenRequest VerifyRequest ResealRequest }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BatchOpenResult, BatchSealRequest, batch_open_result};
+    use super::*;
+
+    #[test]
+    fn no_debug_output_shows_what_a_message_carries() {
+        let seal = SealRequest {
+            app: "acme".into(),
+            username: Some("PLANTED".into()),
+            payload: b"PLANTED".to_vec(),
+            hub_login_token: Some("PLANTED".into()),
+            labels: vec![Label { name: "team".into(), value: "PLANTED".into() }],
+            ..SealRequest::default()
+        };
+        let presented = OpenRequest {
+            app: "acme".into(),
+            auth: "PLANTED".into(),
+            username: Some("PLANTED".into()),
+            hub_login_token: Some("PLANTED".into()),
+        };
+        let opened = OpenResponse { payload: b"PLANTED".to_vec(), ..OpenResponse::default() };
+        let minted = MintHashResponse {
+            hash: "PLANTED".into(),
+            query: "PLANTED".into(),
+            referer: "PLANTED".into(),
+            ..MintHashResponse::default()
+        };
+        let verify = VerifyHashRequest {
+            origin: Some(Origin::Referer("PLANTED".into())),
+            client: "PLANTED".into(),
+            expires: "PLANTED".into(),
+            hash: "PLANTED".into(),
+        };
+        let result = batch_open_result::Result::Response(opened.clone());
+        let shown = [
+            format!("{seal:?}"),
+            format!("{:?}", BatchSealRequest { items: vec![seal] }),
+            format!("{presented:?} {opened:?} {minted:?} {verify:?}"),
+            format!("{:?}", BatchOpenResult { result: Some(result) }),
+            format!("{:?}", SealResponse { auth: "PLANTED".into(), ..SealResponse::default() }),
+            format!("{:?}", ResealResponse { auth: "PLANTED".into(), ..ResealResponse::default() }),
+        ];
+        for text in shown {
+            assert!(!text.contains("PLANTED"), "{text}");
+            assert!(!text.contains("80, 76, 65"), "{text}");
+        }
+    }
+}

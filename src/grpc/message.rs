@@ -1,0 +1,265 @@
+//! Takes one message off the wire before anything looks at it: never more bytes than its RPC takes, never longer
+//! than its deadline. What comes out is whole, so that nothing behind this waits for the network.
+
+use std::{pin::pin, time::Instant};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+
+use super::status::Rejection;
+use crate::authority::Refusal;
+
+/// Bytes of the prefix of a gRPC message: a flag, and its length as a 32-bit big-endian number.
+pub(super) const PREFIX: usize = 5;
+
+/// Why there is no message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The call is refused.
+    Refused(Refusal),
+    /// The same, in words that fit better than the refusal's own.
+    Explained(Refusal, String),
+    /// It is no call.
+    Rejected(Rejection),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// Reads the one message of a gRPC request, and returns it with its prefix.
+///
+/// # Errors
+/// Too large (as soon as the prefix says so, or more comes than it said), compressed, torn, more than one, or too slow.
+pub(super) async fn framed<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    let bytes = collect(body, deadline, |bytes| match prefix(bytes) {
+        None => Ok(PREFIX),
+        Some((0, length)) if length <= limit => Ok(PREFIX + length),
+        Some((0, _)) => Err(Refusal::MessageTooLarge { limit }.into()),
+        Some((1, _)) => Err(Rejection::Compressed.into()),
+        Some(_) => Err(Refusal::Undecodable.into()),
+    });
+    let bytes = bytes.await?.map_err(|_more_than_one| Refusal::Undecodable)?;
+    match prefix(&bytes) {
+        Some((_, length)) if bytes.len() == PREFIX + length => Ok(bytes),
+        _ => Err(Refusal::Undecodable.into()),
+    }
+}
+
+/// Reads the body of a Connect request.
+///
+/// # Errors
+/// Too large, or too slow.
+pub(super) async fn plain<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Refusal::MessageTooLarge { limit }.into());
+    }
+    let bytes = collect(body, deadline, |_| Ok(limit)).await?;
+    bytes.map_err(|_too_much| Refusal::MessageTooLarge { limit }.into())
+}
+
+/// A plain message with the prefix that makes it a gRPC one.
+pub(super) fn with_prefix(message: &[u8]) -> Bytes {
+    let mut framed = BytesMut::with_capacity(PREFIX + message.len());
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    framed.put_slice(message);
+    framed.freeze()
+}
+
+/// The whole body goes over what its start allows.
+struct Overlong;
+
+/// Reads to the end of the body. `allowed` looks at what is there so far and says how much may come in all.
+async fn collect<B>(
+    body: B,
+    deadline: Instant,
+    allowed: impl Fn(&[u8]) -> Result<usize, Fault>,
+) -> Result<Result<Bytes, Overlong>, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    let reading = async {
+        let mut body = pin!(body);
+        // Nearly every message arrives as one frame, which is then handed on as it is.
+        let mut whole = Bytes::new();
+        let mut parts = BytesMut::new();
+        loop {
+            let at_end = body.is_end_stream();
+            let so_far: &[u8] = if parts.is_empty() { &whole } else { &parts };
+            let allowed = allowed(so_far)?;
+            if so_far.len() > allowed {
+                return Ok(Err(Overlong));
+            }
+            let next = if at_end { None } else { body.frame().await };
+            let Some(frame) = next else {
+                return Ok(Ok(if parts.is_empty() { whole } else { parts.freeze() }));
+            };
+            let frame = frame.map_err(|_gone_or_malformed| Refusal::Undecodable)?;
+            let Ok(data) = frame.into_data() else { continue };
+            if whole.is_empty() && parts.is_empty() {
+                whole = data;
+            } else {
+                if parts.is_empty() {
+                    parts.reserve(allowed.min(whole.len() + 4 * data.len()));
+                    parts.put_slice(&whole);
+                }
+                if parts.len() + data.len() > allowed.max(PREFIX) && parts.len() >= PREFIX {
+                    return Ok(Err(Overlong));
+                }
+                parts.put_slice(&data);
+            }
+        }
+    };
+    match tokio::time::timeout_at(deadline.into(), reading).await {
+        Ok(read) => read,
+        Err(_elapsed) => Err(Refusal::DeadlineExceeded.into()),
+    }
+}
+
+/// The flag and the length, once they are there.
+fn prefix(bytes: &[u8]) -> Option<(u8, usize)> {
+    let (&[flag, a, b, c, d], _) = bytes.split_first_chunk::<PREFIX>()?;
+    Some((flag, u32::from_be_bytes([a, b, c, d]) as usize))
+}
+
+/// A request body that is all there.
+#[derive(Debug)]
+pub(super) struct Whole(Option<Bytes>);
+
+impl Whole {
+    pub(super) fn new(bytes: Bytes) -> Self {
+        Self(Some(bytes))
+    }
+}
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        pin::Pin,
+        task::{Context, Poll},
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// Frames one after the other, and then the end or nothing for ever.
+    struct Parts(VecDeque<Vec<u8>>, bool);
+
+    impl Body for Parts {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            match self.0.pop_front() {
+                Some(part) => Poll::Ready(Some(Ok(Frame::data(part.into())))),
+                None if self.1 => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    fn read(parts: &[&[u8]], ends: bool) -> Result<Bytes, Fault> {
+        let parts = Parts(parts.iter().map(|part| part.to_vec()).collect(), ends);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async { framed(parts, 8, Instant::now() + Duration::from_millis(20)).await })
+    }
+
+    const REFUSED: fn(Refusal) -> Result<Bytes, Fault> = |refusal| Err(Fault::Refused(refusal));
+
+    #[test]
+    fn a_message_is_read_however_it_is_cut() {
+        let message = [0, 0, 0, 0, 3, 7, 8, 9];
+        assert_eq!(read(&[&message], true).unwrap(), &message[..]);
+        for cut in 0..message.len() {
+            let (a, b) = message.split_at(cut);
+            assert_eq!(read(&[a, b], true).unwrap(), &message[..], "{cut}");
+        }
+        let single: Vec<&[u8]> = message.chunks(1).collect();
+        assert_eq!(read(&single, true).unwrap(), &message[..]);
+        assert_eq!(read(&[&[0, 0, 0, 0, 0]], true).unwrap().len(), PREFIX);
+    }
+
+    #[test]
+    fn an_oversized_message_is_refused_by_its_prefix_alone() {
+        assert_eq!(read(&[&[0, 0, 0, 0, 9]], false), REFUSED(Refusal::MessageTooLarge { limit: 8 }));
+        assert_eq!(read(&[&[0, 0xff], &[0xff, 0xff, 0xff]], false), REFUSED(Refusal::MessageTooLarge { limit: 8 }));
+        assert!(read(&[&[0, 0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]], true).is_ok());
+    }
+
+    #[test]
+    fn a_torn_a_second_and_a_missing_message_do_not_decode() {
+        for parts in [
+            &[][..],
+            &[&[0, 0, 0][..]],
+            &[&[0, 0, 0, 0, 3, 1]],
+            &[&[0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]],
+            &[&[0, 0, 0, 0, 1, 1], &[0, 0, 0, 0, 1, 1]],
+            &[&[2, 0, 0, 0, 0]],
+        ] {
+            assert_eq!(read(parts, true), REFUSED(Refusal::Undecodable), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_message_is_not_implemented() {
+        assert_eq!(read(&[&[1, 0, 0, 0, 1, 1]], true), Err(Fault::Rejected(Rejection::Compressed)));
+    }
+
+    #[test]
+    fn a_body_that_never_ends_is_cut_by_the_deadline() {
+        assert_eq!(read(&[&[0, 0, 0, 0, 3, 7]], false), REFUSED(Refusal::DeadlineExceeded));
+        assert_eq!(read(&[], false), REFUSED(Refusal::DeadlineExceeded));
+    }
+
+    #[test]
+    fn a_plain_body_over_the_limit_is_refused_as_soon_as_it_is_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let read = |parts: Vec<Vec<u8>>| {
+            let deadline = Instant::now() + Duration::from_millis(20);
+            runtime.block_on(async { plain(Parts(parts.into(), false), 4, deadline).await })
+        };
+        assert_eq!(read(vec![vec![0; 5]]), REFUSED(Refusal::MessageTooLarge { limit: 4 }));
+        assert_eq!(read(vec![vec![0; 2], vec![0; 2], vec![0; 1]]), REFUSED(Refusal::MessageTooLarge { limit: 4 }));
+        assert_eq!(read(vec![vec![0; 4]]), REFUSED(Refusal::DeadlineExceeded));
+    }
+}

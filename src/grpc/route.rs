@@ -1,0 +1,170 @@
+//! From a path to what it names.
+
+use crate::audit::Op;
+
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Route {
+    /// An RPC of the API.
+    Call(Op),
+    /// `grpc.health.v1.Health/Check`.
+    HealthCheck,
+    /// `grpc.health.v1.Health/Watch`.
+    HealthWatch,
+    /// Reflection.
+    Reflection(ReflectionVersion),
+    /// Nothing here.
+    Unknown,
+}
+
+/// The two reflection services, which differ only in name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ReflectionVersion {
+    /// `grpc.reflection.v1`
+    V1,
+    /// `grpc.reflection.v1alpha`
+    V1Alpha,
+}
+
+/// The two services of the API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Service {
+    /// `LiveAuthService`
+    LiveAuth,
+    /// `HubTokenService`
+    HubToken,
+}
+
+impl Route {
+    /// What the path names.
+    pub(super) fn of(path: &str) -> Self {
+        let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
+            return Self::Unknown;
+        };
+        match service {
+            "countersign.v1.LiveAuthService" => match method {
+                "MintHash" => Self::Call(Op::MintHash),
+                "VerifyHash" => Self::Call(Op::VerifyHash),
+                "BatchMintHash" => Self::Call(Op::BatchMintHash),
+                "BatchVerifyHash" => Self::Call(Op::BatchVerifyHash),
+                _ => Self::Unknown,
+            },
+            "countersign.v1.HubTokenService" => match method {
+                "Seal" => Self::Call(Op::Seal),
+                "Open" => Self::Call(Op::Open),
+                "Verify" => Self::Call(Op::Verify),
+                "Reseal" => Self::Call(Op::Reseal),
+                "BatchSeal" => Self::Call(Op::BatchSeal),
+                "BatchOpen" => Self::Call(Op::BatchOpen),
+                "BatchVerify" => Self::Call(Op::BatchVerify),
+                "BatchReseal" => Self::Call(Op::BatchReseal),
+                _ => Self::Unknown,
+            },
+            "grpc.health.v1.Health" => match method {
+                "Check" => Self::HealthCheck,
+                "Watch" => Self::HealthWatch,
+                _ => Self::Unknown,
+            },
+            "grpc.reflection.v1.ServerReflection" if method == "ServerReflectionInfo" => {
+                Self::Reflection(ReflectionVersion::V1)
+            }
+            "grpc.reflection.v1alpha.ServerReflection" if method == "ServerReflectionInfo" => {
+                Self::Reflection(ReflectionVersion::V1Alpha)
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What records call it.
+    pub(super) const fn op(self) -> Op {
+        match self {
+            Self::Call(op) => op,
+            Self::HealthCheck | Self::HealthWatch | Self::Reflection(_) | Self::Unknown => Op::Unknown,
+        }
+    }
+}
+
+/// Whether the RPC takes many items, and with them the larger message.
+pub(super) const fn is_batch(op: Op) -> bool {
+    match op {
+        Op::BatchMintHash | Op::BatchVerifyHash | Op::BatchSeal | Op::BatchOpen | Op::BatchVerify | Op::BatchReseal => {
+            true
+        }
+        Op::MintHash | Op::VerifyHash | Op::Seal | Op::Open | Op::Verify | Op::Reseal | Op::Unknown => false,
+    }
+}
+
+/// Whether the RPC makes something, rather than judge it: those are shed first.
+pub(super) const fn mints(op: Op) -> bool {
+    match op {
+        Op::MintHash | Op::BatchMintHash | Op::Seal | Op::BatchSeal | Op::Reseal | Op::BatchReseal => true,
+        Op::VerifyHash
+        | Op::BatchVerifyHash
+        | Op::Open
+        | Op::Verify
+        | Op::BatchOpen
+        | Op::BatchVerify
+        | Op::Unknown => false,
+    }
+}
+
+/// The service that an RPC belongs to.
+pub(super) const fn service(op: Op) -> Option<Service> {
+    match op {
+        Op::MintHash | Op::VerifyHash | Op::BatchMintHash | Op::BatchVerifyHash => Some(Service::LiveAuth),
+        Op::Seal
+        | Op::Open
+        | Op::Verify
+        | Op::Reseal
+        | Op::BatchSeal
+        | Op::BatchOpen
+        | Op::BatchVerify
+        | Op::BatchReseal => Some(Service::HubToken),
+        Op::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::grpc::proto;
+
+    #[test]
+    fn every_method_of_the_proto_files_has_a_route_of_its_own() {
+        let set = prost_types::FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+        let mut routes = Vec::new();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    let route = Route::of(&path);
+                    assert!(matches!(route, Route::Call(op) if op != Op::Unknown), "{path}");
+                    assert!(!routes.contains(&route), "{path}");
+                    assert_eq!(is_batch(route.op()), method.name().starts_with("Batch"), "{path}");
+                    routes.push(route);
+                }
+            }
+        }
+        assert_eq!(routes.len(), Op::ALL.len() - 1);
+    }
+
+    #[test]
+    fn nothing_but_the_exact_path_is_a_route() {
+        for path in [
+            "",
+            "/",
+            "//",
+            "*",
+            "/countersign.v1.LiveAuthService",
+            "/countersign.v1.LiveAuthService/",
+            "/countersign.v1.LiveAuthService/minthash",
+            "/countersign.v1.LiveAuthService/MintHash/",
+            "//countersign.v1.LiveAuthService/MintHash",
+            "/countersign.v1.HubTokenService/MintHash",
+        ] {
+            assert_eq!(Route::of(path), Route::Unknown, "{path}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What a call can reach: the transport as a whole, the connection it came on, and itself.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use tonic::Status;
+
+use super::{
+    health::Health,
+    limit::{Bucket, Buckets, Limits, Rate, batch_units},
+    request_id::RequestIds,
+    status,
+};
+use crate::{
+    authority::{Authority, Call, Refusal},
+    metrics::TransportCounters,
+    policy::Caller,
+};
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Transport {
+    pub(super) authority: Shown<Arc<Authority>>,
+    pub(super) limits: ArcSwap<Limits>,
+    pub(super) counters: Arc<TransportCounters>,
+    pub(super) buckets: Buckets,
+    pub(super) health: Health,
+    pub(super) reflection: bool,
+}
+
+impl Transport {
+    /// A transport that is not serving yet, as its health says.
+    #[must_use]
+    pub fn new(
+        authority: Arc<Authority>,
+        limits: Limits,
+        reflection: bool,
+        counters: Arc<TransportCounters>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            authority: Shown(authority),
+            limits: ArcSwap::from_pointee(limits),
+            counters,
+            buckets: Buckets::new(),
+            health: Health::new(),
+            reflection,
+        })
+    }
+
+    /// What `grpc.health.v1` answers from now on.
+    pub fn set_serving(&self, serving: bool) {
+        self.health.set_serving(serving);
+    }
+}
+
+/// Holds what has no `Debug` of its own.
+pub(super) struct Shown<T>(pub(super) T);
+
+impl<T> std::fmt::Debug for Shown<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
+}
+
+/// What a connection came in by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gate {
+    /// A Unix socket: no browser reaches it.
+    Unix,
+    /// Loopback TCP in clear: a browser on this machine reaches it, under any host name that its page's owner likes.
+    LoopbackTcp,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) transport: Arc<Transport>,
+    pub(super) caller: Caller,
+    pub(super) gate: Gate,
+    pub(super) bucket: Arc<Bucket>,
+    pub(super) ids: RequestIds,
+}
+
+impl Session {
+    /// A connection of `caller`.
+    #[must_use]
+    pub fn new(transport: &Arc<Transport>, caller: Caller, gate: Gate) -> Arc<Self> {
+        let bucket = transport.buckets.of(&caller, Instant::now());
+        Arc::new(Self { transport: Arc::clone(transport), caller, gate, bucket, ids: RequestIds::new() })
+    }
+}
+
+/// One call. The services of the API are implemented on it (`liveauth`, `hub_token`).
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) session: Arc<Session>,
+    pub(super) request_id: HeaderValue,
+    pub(super) arrived: Instant,
+    pub(super) deadline: Instant,
+    pub(super) rate: Option<Rate>,
+}
+
+impl Exchange {
+    /// Does a unary call's work: the whole use case, from permit to record.
+    pub(super) fn work<T>(&self, work: impl FnOnce(&Authority, Call<'_>) -> Result<T, Refusal>) -> Result<T, Status> {
+        // The caller may be gone by the time its call's turn comes.
+        if Instant::now() >= self.deadline {
+            return Err(status::unrecorded(Refusal::DeadlineExceeded));
+        }
+        let call = Call {
+            caller: &self.session.caller,
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            arrived: self.arrived,
+        };
+        match catch_unwind(AssertUnwindSafe(|| work(&self.session.transport.authority.0, call))) {
+            Ok(done) => done.map_err(|refusal| status::recorded(&refusal)),
+            // The panic hook has reported it; here only this call ends.
+            Err(_) => Err(status::unrecorded(Refusal::Internal)),
+        }
+    }
+
+    /// The same for a batch of so many items, which first pays for them.
+    pub(super) fn work_on_batch<T>(
+        &self,
+        items: usize,
+        work: impl FnOnce(&Authority, Call<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Status> {
+        if let Some(rate) = self.rate {
+            self.session
+                .bucket
+                .take(rate, self.arrived, batch_units(items))
+                .map_err(|retry_after| status::unrecorded(Refusal::RateLimited { retry_after }))?;
+        }
+        self.work(work)
+    }
+}

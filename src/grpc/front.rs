@@ -1,0 +1,231 @@
+//! What happens to every request, whatever its form: gate, rate, route, load, message, service, answer. Each refusal on
+//! the way is recorded here and nowhere else; what a use case refuses, it has recorded itself.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header, request::Parts};
+use http_body::Body;
+use tonic::Status;
+use tonic_health::pb::health_server::HealthServer;
+
+use super::{
+    connect, host,
+    limit::{InFlight, Limits, SHED_RETRY},
+    message::{self, Fault, Whole},
+    proto::{hub_token_service_server::HubTokenServiceServer, live_auth_service_server::LiveAuthServiceServer},
+    reflection,
+    request_id::X_REQUEST_ID,
+    route::{self, Route, Service},
+    session::{Exchange, Gate, Session},
+    status::{self, Rejection},
+    timeout,
+};
+use crate::{
+    audit::Op,
+    authority::{Call, Refusal},
+};
+
+/// The body of every answer.
+pub(super) type Answer = Response<tonic::body::Body>;
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// How a request, and so its answer, is put on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Grpc,
+    Connect(connect::Codec),
+}
+
+/// Answers one request.
+pub(super) async fn answer<B>(session: Arc<Session>, request: Request<B>) -> Result<Answer, Infallible>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    let arrived = Instant::now();
+    let (parts, body) = request.into_parts();
+    let request_id = session.ids.of(&parts.headers);
+    let route = Route::of(parts.uri.path());
+    let form = form_of(&parts);
+    let counters = &session.transport.counters;
+
+    let served = match open(&session, &parts, form, route, arrived) {
+        Err(fault) => Err(fault),
+        Ok((form, limits)) => serve(&session, parts, body, form, route, arrived, &request_id, &limits).await,
+    };
+    let mut answer = served.unwrap_or_else(|fault| {
+        let in_grpc = matches!(form, Some(Form::Grpc));
+        match &fault {
+            Fault::Refused(refusal) | Fault::Explained(refusal, _) => {
+                session.record(route.op(), &request_id, arrived, refusal);
+            }
+            Fault::Rejected(_) => {
+                counters.requests_rejected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        if in_grpc { grpc_fault(fault) } else { connect::fault(fault) }
+    });
+    answer.headers_mut().insert(X_REQUEST_ID, request_id);
+    Ok(answer)
+}
+
+impl Session {
+    fn record(&self, op: Op, request_id: &HeaderValue, arrived: Instant, refusal: &Refusal) {
+        let call = Call { caller: &self.caller, request_id: request_id.to_str().unwrap_or_default(), arrived };
+        self.transport.authority.0.refuse(call, op, refusal);
+    }
+}
+
+/// All that can be decided before the request has a content.
+fn open(
+    session: &Session,
+    parts: &Parts,
+    form: Option<Form>,
+    route: Route,
+    arrived: Instant,
+) -> Result<(Form, Limits), Fault> {
+    if parts.headers.contains_key(header::ORIGIN) {
+        return Err(Rejection::Origin.into());
+    }
+    if session.gate == Gate::LoopbackTcp && !host::is_this_machine(parts) {
+        return Err(Rejection::Host.into());
+    }
+    let limits = **session.transport.limits.load();
+    if let Some(rate) = limits.rate {
+        session.bucket.take(rate, arrived, 1).map_err(|retry_after| Refusal::RateLimited { retry_after })?;
+    }
+    let reachable = match route {
+        Route::Call(_) => true,
+        Route::HealthCheck | Route::HealthWatch => !matches!(form, Some(Form::Connect(_))),
+        Route::Reflection(_) => session.transport.reflection && !matches!(form, Some(Form::Connect(_))),
+        Route::Unknown => false,
+    };
+    if !reachable {
+        return Err(Refusal::UnknownMethod.into());
+    }
+    if parts.method != Method::POST {
+        return Err(Rejection::Method.into());
+    }
+    let form = form.ok_or(Rejection::ContentType)?;
+    match form {
+        Form::Grpc if parts.version != Version::HTTP_2 => Err(Rejection::GrpcOverHttp1.into()),
+        Form::Grpc if !is_identity(&parts.headers, &GRPC_ENCODING) => Err(Rejection::Compressed.into()),
+        Form::Connect(_) if !is_identity(&parts.headers, &header::CONTENT_ENCODING) => {
+            Err(Rejection::Compressed.into())
+        }
+        Form::Connect(_) if !connect::is_version_1(&parts.headers) => Err(Rejection::ConnectVersion.into()),
+        Form::Grpc | Form::Connect(_) => Ok((form, limits)),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one request's parts, used once")]
+async fn serve<B>(
+    session: &Arc<Session>,
+    parts: Parts,
+    body: B,
+    form: Form,
+    route: Route,
+    arrived: Instant,
+    request_id: &HeaderValue,
+    limits: &Limits,
+) -> Result<Answer, Fault>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    if let Route::Reflection(version) = route {
+        return Ok(reflection::serve(version, limits.message_bytes, Request::from_parts(parts, body)).await);
+    }
+    let asked = match form {
+        Form::Grpc => timeout::of_grpc(&parts.headers)?,
+        Form::Connect(_) => timeout::of_connect(&parts.headers)?,
+    };
+    let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
+    let Route::Call(op) = route else {
+        let message = message::framed(body, limits.message_bytes, deadline).await?;
+        return Ok(grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await);
+    };
+
+    let _in_flight = InFlight::enter(&session.transport.counters.in_flight, limits.in_flight, route::mints(op))
+        .ok_or(Refusal::Overloaded { retry_after: SHED_RETRY })?;
+    let limit = if route::is_batch(op) { limits.batch_bytes } else { limits.message_bytes };
+    let message = match form {
+        Form::Grpc => message::framed(body, limit, deadline).await?,
+        Form::Connect(codec) => {
+            let plain = message::plain(body, limit, deadline).await?;
+            message::with_prefix(&connect::request(codec, op, plain)?)
+        }
+    };
+    let exchange = Arc::new(Exchange {
+        session: Arc::clone(session),
+        request_id: request_id.clone(),
+        arrived,
+        deadline,
+        rate: limits.rate,
+    });
+    let answer = match route::service(op) {
+        Some(Service::LiveAuth) => grpc_call(LiveAuthServiceServer::from_arc(exchange), parts, message).await,
+        Some(Service::HubToken) => grpc_call(HubTokenServiceServer::from_arc(exchange), parts, message).await,
+        None => return Err(Refusal::UnknownMethod.into()),
+    };
+    if let Some(refusal) = answer.extensions().get::<Status>().and_then(status::to_record) {
+        session.record(op, request_id, arrived, refusal);
+    }
+    match form {
+        Form::Grpc => Ok(answer),
+        Form::Connect(codec) => Ok(connect::response(codec, op, answer).await),
+    }
+}
+
+/// Calls a tonic service with a message that is all there.
+async fn grpc_call<S>(mut service: S, parts: Parts, message: Bytes) -> Answer
+where
+    S: tonic::codegen::Service<Request<Whole>, Response = Answer, Error = Infallible>,
+{
+    match service.call(Request::from_parts(parts, Whole::new(message))).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    }
+}
+
+/// The answer to a gRPC request that reached no service.
+fn grpc_fault(fault: Fault) -> Answer {
+    match fault {
+        Fault::Refused(refusal) => status::recorded(&refusal).into_http(),
+        Fault::Explained(refusal, message) => status::with_message(&refusal, message).into_http(),
+        Fault::Rejected(rejection) => {
+            let mut answer: Answer = rejection.status().into_http();
+            if let Some(http) = rejection.http_status() {
+                *answer.status_mut() = http;
+            }
+            if rejection == Rejection::Compressed {
+                answer.headers_mut().insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
+            answer
+        }
+    }
+}
+
+/// What the content type says.
+fn form_of(parts: &Parts) -> Option<Form> {
+    let content_type = parts.headers.get(header::CONTENT_TYPE)?.as_bytes();
+    if content_type == b"application/grpc" {
+        return Some(Form::Grpc);
+    }
+    let essence = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii_end();
+    if essence == b"application/grpc" || essence == b"application/grpc+proto" {
+        return Some(Form::Grpc);
+    }
+    connect::Codec::of(content_type).map(Form::Connect)
+}
+
+fn is_identity(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}

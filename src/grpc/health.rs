@@ -1,0 +1,97 @@
+//! `grpc.health.v1`: whether this service serves, for each of its services and as a whole (the name ""). A watcher is told
+//! when it ends, so that it does not hold up a drain.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::sync::watch;
+use tokio_stream::{Stream, wrappers::WatchStream};
+use tonic::{Request, Response, Status};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server};
+
+use super::proto::{hub_token_service_server, live_auth_service_server};
+
+const NAMES: [&str; 3] = ["", live_auth_service_server::SERVICE_NAME, hub_token_service_server::SERVICE_NAME];
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    NotServing,
+    Serving,
+    Draining,
+}
+
+/// What health checks answer. Not serving, to begin with.
+#[derive(Clone, Debug)]
+pub(super) struct Health(watch::Sender<Phase>);
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(Phase::NotServing))
+    }
+
+    pub(super) fn set_serving(&self, serving: bool) {
+        let phase = if serving { Phase::Serving } else { Phase::NotServing };
+        // A drain is not undone.
+        self.0.send_if_modified(|now| *now != Phase::Draining && std::mem::replace(now, phase) != phase);
+    }
+
+    /// Not serving from now on; every watch ends.
+    pub(super) fn drain(&self) {
+        self.0.send_replace(Phase::Draining);
+    }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Health {
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        if !NAMES.contains(&request.get_ref().service.as_str()) {
+            return Err(Status::not_found("no such service here"));
+        }
+        Ok(Response::new(answer(*self.0.borrow())))
+    }
+
+    type WatchStream = Watch;
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watch>, Status> {
+        let known = NAMES.contains(&request.get_ref().service.as_str());
+        Ok(Response::new(Watch { phases: WatchStream::new(self.0.subscribe()), known, last: None, draining: false }))
+    }
+}
+
+/// The answers of one watch: the first at once, then one for each change, then an end when the service drains.
+#[derive(Debug)]
+pub(super) struct Watch {
+    phases: WatchStream<Phase>,
+    known: bool,
+    last: Option<i32>,
+    draining: bool,
+}
+
+impl Stream for Watch {
+    type Item = Result<HealthCheckResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.draining {
+                // The last word; the codec ends the stream with it.
+                return Poll::Ready(Some(Err(Status::unavailable("the service is stopping"))));
+            }
+            let Some(phase) = ready!(Pin::new(&mut self.phases).poll_next(context)) else { return Poll::Ready(None) };
+            self.draining = phase == Phase::Draining;
+            let status = if self.known { answer(phase).status } else { ServingStatus::ServiceUnknown as i32 };
+            if self.last.replace(status) != Some(status) {
+                return Poll::Ready(Some(Ok(HealthCheckResponse { status })));
+            }
+        }
+    }
+}
+
+fn answer(phase: Phase) -> HealthCheckResponse {
+    let status = match phase {
+        Phase::Serving => ServingStatus::Serving,
+        Phase::NotServing | Phase::Draining => ServingStatus::NotServing,
+    };
+    HealthCheckResponse { status: status as i32 }
+}

@@ -1,0 +1,40 @@
+//! Server reflection, in both of its versions. The tables behind it are built for each stream and dropped with it: whoever
+//! explores waits a moment, and nobody else pays memory for it.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tonic::{Status, codegen::Service as _};
+use tonic_reflection::server::Builder;
+
+use super::{proto, route::ReflectionVersion};
+
+/// Serves one reflection stream.
+pub(super) async fn serve<B>(
+    version: ReflectionVersion,
+    message_bytes: usize,
+    request: Request<B>,
+) -> Response<tonic::body::Body>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    let builder = Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let served = match version {
+        ReflectionVersion::V1 => match builder.build_v1() {
+            Ok(service) => Some(service.max_decoding_message_size(message_bytes).call(request).await),
+            Err(_) => None,
+        },
+        ReflectionVersion::V1Alpha => match builder.build_v1alpha() {
+            Ok(service) => Some(service.max_decoding_message_size(message_bytes).call(request).await),
+            Err(_) => None,
+        },
+    };
+    match served {
+        Some(Ok(answer)) => answer,
+        Some(Err(never)) => match never {},
+        None => Status::internal("the descriptors do not load").into_http(),
+    }
+}

@@ -18,6 +18,7 @@ pub mod audit;
 pub mod authority;
 pub mod clock;
 pub mod crypto;
+pub mod grpc;
 pub mod hub;
 pub mod keyring;
 pub mod liveauth;

@@ -1,0 +1,35 @@
+//! The gRPC room: everything that touches the wire of the API. It finds out who calls, keeps limits, decodes, calls the
+//! authority and encodes what comes back; it decides nothing about hashes or tokens and never sees a key.
+//!
+//! A request's way: [`listen`] owns the sockets, `serve` deals connections out to one thread per core, [`connection`]
+//! speaks HTTP/2 or HTTP/1.1, `front` admits and routes, `liveauth` and `hub_token` call the use cases, and `status`
+//! words every refusal. [`connect`] is a translation in front of the same services, not a second API.
+
+pub mod client;
+pub mod codec;
+mod connect;
+pub mod connection;
+mod front;
+mod health;
+mod host;
+mod hub_token;
+mod limit;
+pub mod listen;
+mod liveauth;
+mod message;
+mod peer;
+pub mod proto;
+mod reflection;
+mod request_id;
+mod route;
+mod serve;
+mod session;
+mod status;
+mod timeout;
+mod verdicts;
+mod worker;
+
+pub use limit::{Limits, Rate};
+pub use listen::Listener;
+pub use serve::{Server, start};
+pub use session::{Gate, Session, Transport};

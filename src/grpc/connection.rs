@@ -1,0 +1,253 @@
+//! One connection, from its first byte: HTTP/2 or HTTP/1.1 by prior knowledge, every limit of hyper set, and an end when
+//! the service drains.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    sync::watch,
+    time::timeout,
+};
+
+use super::{front, session::Session};
+
+/// What an HTTP/2 connection starts with (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Bytes that a peer may send ahead on one stream: any unary message, and a good part of a batch.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Bytes that a peer may send ahead on one connection, and so the most that one can make us hold.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of answers that wait for a peer that does not read, per stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that a peer may open and reset before we look at them (CVE-2023-44487), and those we may have to reset
+/// for its errors, until it is sent away.
+const PENDING_RESETS: usize = 20;
+const ERROR_RESETS: usize = 128;
+
+/// Serves a connection until it ends, or `drain` becomes true and what is in flight is finished. Runs on any tokio
+/// runtime. Never fails: what goes wrong on a connection is counted.
+pub async fn serve_connection<I>(mut io: I, session: Arc<Session>, mut drain: watch::Receiver<bool>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = **session.transport.limits.load();
+    let counters = Arc::clone(&session.transport.counters);
+    let begun = tokio::select! {
+        begun = timeout(limits.handshake, begin(&mut io)) => begun,
+        () = drained(&mut drain) => return,
+    };
+    let start = match begun {
+        Ok(Ok(Some(start))) => start,
+        // Gone before it said anything.
+        Ok(Ok(None) | Err(_)) => return,
+        Err(_elapsed) => {
+            counters.connections_timed_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+    };
+    let is_http2 = start.is_http2();
+    let io = TokioIo::new(Resumed { start, io });
+    let service = service_fn(move |request: http::Request<Incoming>| front::answer(Arc::clone(&session), request));
+
+    // The two protocols' connections have the same methods, but no trait in common.
+    macro_rules! run {
+        ($connection:expr) => {{
+            let mut connection = std::pin::pin!($connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = drained(&mut drain) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        }};
+    }
+    let ended = if is_http2 {
+        run!(
+            conn::http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(limits.streams_per_connection)
+                .max_header_list_size(limits.header_list_bytes)
+                .max_pending_accept_reset_streams(PENDING_RESETS)
+                .max_local_error_reset_streams(ERROR_RESETS)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_send_buf_size(SEND_BUFFER)
+                .keep_alive_interval(limits.keepalive_interval)
+                .keep_alive_timeout(limits.keepalive_timeout)
+                .auto_date_header(false)
+                .serve_connection(io, service)
+        )
+    } else {
+        let header_bytes = limits.header_list_bytes as usize;
+        run!(
+            conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.handshake)
+                .max_header_size(header_bytes)
+                .max_buf_size((2 * header_bytes).max(16 * 1024))
+                .serve_connection(io, service)
+        )
+    };
+    if let Err(error) = ended {
+        if error.is_timeout() {
+            counters.connections_timed_out.fetch_add(1, Ordering::Relaxed);
+        } else if !is_hang_up(&error) {
+            counters.connections_failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn drained(drain: &mut watch::Receiver<bool>) {
+    // An error means that whoever could have started a drain is gone, which is an end as well.
+    let _ = drain.wait_for(|draining| *draining).await;
+}
+
+/// Whether the peer just went away, which is its right.
+fn is_hang_up(error: &hyper::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+}
+
+/// The first bytes of a connection: the HTTP/2 preface, or as much as is needed to see that they are not.
+struct Start {
+    bytes: [u8; PREFACE.len()],
+    length: usize,
+    /// How many of them have been read again.
+    taken: usize,
+}
+
+impl Start {
+    fn is_http2(&self) -> bool {
+        self.bytes == *PREFACE && self.length == PREFACE.len()
+    }
+}
+
+/// Reads until it is clear which protocol is spoken. `None`: the peer closed before.
+async fn begin<I: AsyncRead + Unpin>(io: &mut I) -> io::Result<Option<Start>> {
+    let mut start = Start { bytes: [0; PREFACE.len()], length: 0, taken: 0 };
+    loop {
+        let read = io.read(&mut start.bytes[start.length..]).await?;
+        if read == 0 {
+            return Ok(None);
+        }
+        start.length += read;
+        if start.is_http2() || !PREFACE.starts_with(&start.bytes[..start.length]) {
+            return Ok(Some(start));
+        }
+    }
+}
+
+/// A connection that gives its first bytes once more.
+struct Resumed<I> {
+    start: Start,
+    io: I,
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Resumed<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Start { bytes, length, taken } = &mut self.start;
+        if *taken < *length {
+            let count = buffer.remaining().min(*length - *taken);
+            buffer.put_slice(&bytes[*taken..*taken + count]);
+            *taken += count;
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Resumed<I> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    fn begin_with(parts: &[&[u8]]) -> (Option<bool>, Vec<u8>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut near, far) = tokio::io::duplex(4);
+            let parts: Vec<Vec<u8>> = parts.iter().map(|part| part.to_vec()).collect();
+            let writing = tokio::spawn(async move {
+                for part in parts {
+                    near.write_all(&part).await.unwrap();
+                }
+            });
+            let mut far = far;
+            let Some(start) = begin(&mut far).await.unwrap() else { return (None, Vec::new()) };
+            let is_http2 = start.is_http2();
+            let mut all = Vec::new();
+            Resumed { start, io: far }.read_to_end(&mut all).await.unwrap();
+            writing.await.unwrap();
+            (Some(is_http2), all)
+        })
+    }
+
+    #[test]
+    fn the_preface_is_recognised_however_it_is_cut_and_nothing_is_lost() {
+        let whole = [&PREFACE[..], b"rest"].concat();
+        assert_eq!(begin_with(&[&whole]), (Some(true), whole.clone()));
+        let single: Vec<&[u8]> = whole.chunks(1).collect();
+        assert_eq!(begin_with(&single), (Some(true), whole.clone()));
+    }
+
+    #[test]
+    fn anything_else_is_left_to_http_1_with_all_its_bytes() {
+        for text in ["POST / HTTP/1.1\r\n\r\n", "PRI * HTTP/1.1\r\n\r\n", "PUT", "\x16\x03\x01"] {
+            assert_eq!(begin_with(&[text.as_bytes()]), (Some(false), text.as_bytes().to_vec()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_leaves_first_is_nobody() {
+        assert_eq!(begin_with(&[]).0, None);
+        assert_eq!(begin_with(&[b"PRI * "]).0, None);
+    }
+}

@@ -1,0 +1,185 @@
+//! The sockets that callers connect to. They are bound before any thread starts: the Unix socket is born with its
+//! final mode under a changed umask, and a umask belongs to the whole process.
+
+use std::{
+    fmt,
+    fs::{self, DirBuilder},
+    io,
+    net::{SocketAddr, TcpListener},
+    os::unix::{
+        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{fs::Mode, process};
+
+/// A bound socket.
+#[derive(Debug)]
+pub struct Listener(pub(super) Bound);
+
+#[derive(Debug)]
+pub(super) enum Bound {
+    Unix { listener: UnixListener, place: Place },
+    Loopback(TcpListener),
+}
+
+impl Listener {
+    /// The address as a client takes it: `unix:PATH` or `http://HOST:PORT`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.0 {
+            Bound::Unix { place, .. } => format!("unix:{}", place.path.display()),
+            Bound::Loopback(listener) => match listener.local_addr() {
+                Ok(address) => format!("http://{address}"),
+                Err(_) => "http://unknown".to_owned(),
+            },
+        }
+    }
+}
+
+/// Why a socket cannot be bound, in one line that says what to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BindError(String);
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Binds a Unix socket with mode 0660. Its folder is made with mode 0750 if it is not there, but not the folder's parents.
+///
+/// # Errors
+/// The folder can be written to by everyone, the path is taken, or the system refuses.
+pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
+    let shown = path.display();
+    if path.as_os_str().as_encoded_bytes().first().is_none_or(|first| matches!(first, 0 | b'@')) {
+        return Err(BindError(format!(
+            "{shown:?} is no path for a socket: abstract names have no file mode to protect them"
+        )));
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    prepare_folder(folder)?;
+    make_way(path)?;
+    let listener = under_umask(Mode::from_raw_mode(0o117), || UnixListener::bind(path)).map_err(|error| {
+        BindError(match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("{shown} was taken just now by another process; stop it or choose another path")
+            }
+            io::ErrorKind::InvalidInput => {
+                format!("{shown} is too long for a socket (107 bytes); choose a shorter path")
+            }
+            _ => format!("cannot bind {shown}: {error}"),
+        })
+    })?;
+    let place = Place::of(path).map_err(|error| BindError(format!("cannot look at {shown} just bound: {error}")))?;
+    Ok(Listener(Bound::Unix { listener, place }))
+}
+
+/// Binds a loopback TCP socket, without any protection but that: for development. Port 0 takes any free one.
+///
+/// # Errors
+/// The address is not loopback, is taken, or the system refuses.
+pub fn bind_loopback(address: SocketAddr) -> Result<Listener, BindError> {
+    if !address.ip().is_loopback() {
+        return Err(BindError(format!(
+            "{address} is not a loopback address, and TCP without TLS leaves the machine nowhere; use 127.0.0.1 or [::1]"
+        )));
+    }
+    match TcpListener::bind(address) {
+        Ok(listener) => Ok(Listener(Bound::Loopback(listener))),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(BindError(format!(
+            "{address} is in use; stop what listens there, or choose another port (0 takes any free one)"
+        ))),
+        Err(error) => Err(BindError(format!("cannot listen on {address}: {error}"))),
+    }
+}
+
+/// A socket's file, recognised by its inode.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+    }
+
+    /// Removes the file, unless somebody has put another in its place.
+    pub(super) fn vacate(&self) {
+        if Self::of(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode)) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn prepare_folder(folder: &Path) -> Result<(), BindError> {
+    let shown = folder.display();
+    let made = under_umask(Mode::from_raw_mode(0o027), || DirBuilder::new().mode(0o750).create(folder));
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(BindError(format!(
+                "{shown} cannot be made because its parent folder is missing; make that first"
+            )));
+        }
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(BindError(format!("cannot make the folder {shown}: {error}")));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let found =
+        fs::metadata(folder).map_err(|error| BindError(format!("cannot look at the folder {shown}: {error}")))?;
+    if !found.is_dir() {
+        return Err(BindError(format!("{shown} is not a folder; choose another path for the socket")));
+    }
+    if found.mode() & 0o002 != 0 {
+        return Err(BindError(format!(
+            "anyone can replace what is in {shown}; take the right away (chmod o-w), or put the socket into a folder of its own"
+        )));
+    }
+    Ok(())
+}
+
+/// Removes a socket that an earlier run of ours left behind; refuses to touch anything else.
+fn make_way(path: &Path) -> Result<(), BindError> {
+    let shown = path.display();
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(BindError(format!("cannot look at {shown}: {error}"))),
+    };
+    if !found.file_type().is_socket() {
+        return Err(BindError(format!("{shown} is there and is no socket; move it away or choose another path")));
+    }
+    if found.uid() != process::geteuid().as_raw() {
+        return Err(BindError(format!("{shown} is another user's socket; remove it or choose another path")));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| BindError(format!("cannot remove the stale socket {shown}: {error}")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) | Err(_) => {
+            Err(BindError(format!("{shown} is in use by a running process; stop it or choose another path")))
+        }
+    }
+}
+
+/// Does something under another umask. No other thread may be creating files meanwhile.
+fn under_umask<T>(mask: Mode, what: impl FnOnce() -> T) -> T {
+    let before = process::umask(mask);
+    let done = what();
+    process::umask(before);
+    done
+}

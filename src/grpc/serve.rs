@@ -1,0 +1,189 @@
+//! The running server: accept loops on the caller's runtime, workers beside it, and a drain that always ends.
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, UnixListener},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    limit::Limits,
+    listen::{Bound, Listener, Place},
+    peer,
+    session::{Gate, Session, Transport},
+    worker::{Stream, Worker},
+};
+use crate::{authority::Authority, metrics::TransportCounters, policy::Caller};
+
+/// Wait after an accept that failed for want of descriptors or memory; doubled up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How much longer than the deadline a drain waits for threads to end.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A running transport. Dropping it leaves the threads to end by themselves; [`Server::drain`] ends them.
+#[derive(Debug)]
+pub struct Server {
+    transport: Arc<Transport>,
+    accepting: Vec<JoinHandle<()>>,
+    places: Vec<Place>,
+    workers: Arc<Vec<Worker>>,
+}
+
+/// Starts serving. Must be called inside a tokio runtime, which the accept loops run on. Health says "not serving" until
+/// [`Server::set_serving`].
+///
+/// # Errors
+/// The system gives no more threads or descriptors.
+pub fn start(
+    listeners: Vec<Listener>,
+    authority: Arc<Authority>,
+    limits: Limits,
+    reflection: bool,
+    workers: usize,
+    counters: Arc<TransportCounters>,
+) -> io::Result<Server> {
+    let transport = Transport::new(authority, limits, reflection, counters);
+    let workers: Arc<Vec<Worker>> = Arc::new((0..workers.max(1)).map(Worker::start).collect::<io::Result<_>>()?);
+    let mut server = Server { transport, accepting: Vec::new(), places: Vec::new(), workers: Arc::clone(&workers) };
+    for Listener(bound) in listeners {
+        let dealer = Dealer { transport: Arc::clone(&server.transport), workers: Arc::clone(&workers) };
+        match bound {
+            Bound::Unix { listener, place } => {
+                listener.set_nonblocking(true)?;
+                let listener = UnixListener::from_std(listener)?;
+                server.accepting.push(tokio::spawn(accept_unix(listener, dealer)));
+                server.places.push(place);
+            }
+            Bound::Loopback(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = TcpListener::from_std(listener)?;
+                server.accepting.push(tokio::spawn(accept_loopback(listener, dealer)));
+            }
+        }
+    }
+    Ok(server)
+}
+
+impl Server {
+    /// What `grpc.health.v1` answers from now on, for every service.
+    pub fn set_serving(&self, serving: bool) {
+        self.transport.set_serving(serving);
+    }
+
+    /// Puts other limits in force: for calls at once, for what belongs to a connection from the next one on.
+    pub fn reload_limits(&self, limits: Limits) {
+        self.transport.limits.store(Arc::new(limits));
+    }
+
+    /// Stops: no new connections, health "not serving" and its watches ended, GOAWAY on every connection, calls
+    /// in flight finished, and at `deadline` from now the rest dropped. Always ends, half a second after the
+    /// deadline at the latest.
+    pub async fn drain(self, deadline: Duration) {
+        let deadline = Instant::now() + deadline;
+        self.transport.health.drain();
+        for accepting in self.accepting {
+            accepting.abort();
+            // The listener closes with its task.
+            let _ = accepting.await;
+        }
+        for place in &self.places {
+            place.vacate();
+        }
+        for worker in self.workers.iter() {
+            worker.drain(deadline);
+        }
+        // The accept loops held the only other references.
+        if let Ok(workers) = Arc::try_unwrap(self.workers) {
+            for worker in workers {
+                worker.join(deadline + GRACE).await;
+            }
+        }
+    }
+}
+
+/// Deals accepted connections out.
+struct Dealer {
+    transport: Arc<Transport>,
+    workers: Arc<Vec<Worker>>,
+}
+
+impl Dealer {
+    /// Whether one more connection is allowed; counts it if so.
+    fn admit(&self) -> bool {
+        let counters = &self.transport.counters;
+        counters.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        let most = i64::try_from(self.transport.limits.load().connections).unwrap_or(i64::MAX);
+        if counters.connections_open.load(Ordering::Relaxed) >= most {
+            counters.connections_over_limit.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    fn deal(&self, stream: Stream, caller: Caller, gate: Gate) {
+        let session = Session::new(&self.transport, caller, gate);
+        if let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load()) {
+            worker.deal(stream, session);
+        }
+    }
+}
+
+async fn accept_unix(listener: UnixListener, dealer: Dealer) {
+    let mut pause = PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                pause = PAUSE;
+                if !dealer.admit() {
+                    continue;
+                }
+                if let Ok(caller) = peer::of_unix(&stream)
+                    && let Ok(stream) = stream.into_std()
+                {
+                    dealer.deal(Stream::Unix(stream), caller, Gate::Unix);
+                }
+            }
+            Err(error) => back_off(&error, &mut pause).await,
+        }
+    }
+}
+
+async fn accept_loopback(listener: TcpListener, dealer: Dealer) {
+    let caller = peer::of_loopback();
+    let mut pause = PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                pause = PAUSE;
+                if !dealer.admit() {
+                    continue;
+                }
+                // Without it, small answers would wait for the peer's acknowledgements.
+                let _ = stream.set_nodelay(true);
+                if let Ok(stream) = stream.into_std() {
+                    dealer.deal(Stream::Tcp(stream), caller.clone(), Gate::LoopbackTcp);
+                }
+            }
+            Err(error) => back_off(&error, &mut pause).await,
+        }
+    }
+}
+
+/// Waits out a failed accept: a connection that is gone already costs nothing, but with no descriptors left the next
+/// accept fails the same way at once.
+async fn back_off(error: &io::Error, pause: &mut Duration) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        return;
+    }
+    tracing::warn!(%error, "cannot accept a connection; trying again in {} ms", pause.as_millis());
+    sleep(*pause).await;
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}

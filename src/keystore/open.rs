@@ -1,0 +1,145 @@
+//! Opening: from the two files to loaded keys.
+
+use std::{fs::Metadata, path::Path};
+
+use crate::{
+    clock::UnixSeconds,
+    crypto::{aead::Suite, mac::MacKey},
+    keyring::{Key, KeyKind, KeyName, Kid, Mark, Version},
+    keystore::{
+        KeystoreError, Location, SHORT_SECRET, USE_STACK, Warning,
+        document::{Document, KeyEntry, VersionEntry},
+        file, is_sample,
+        seal::{About, DocumentKey},
+    },
+};
+
+/// An authenticated document, and the key that does it.
+pub(super) struct OpenedDocument {
+    pub(super) document: Document,
+    pub(super) key: DocumentKey,
+    pub(super) metadata: Metadata,
+}
+
+/// The keys of a document, and what there is to say of them.
+pub(super) struct OpenedKeys {
+    pub(super) keys: Vec<Key>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) sample_secrets: Vec<KeyName>,
+}
+
+/// Reads both files, unwraps the document key and checks the MAC.
+pub(super) fn document(location: &Location) -> Result<OpenedDocument, KeystoreError> {
+    let (bytes, metadata) = file::read_keyring(&location.keyring)?;
+    let document = Document::parse(&bytes, &location.keyring)?;
+    let kek = kek(&location.kek_file)?;
+    let key = DocumentKey::unwrap(&kek, &document).map_err(|_| KeystoreError::WrongKek {
+        keyring: location.keyring.clone(),
+        kek_file: location.kek_file.clone(),
+    })?;
+    if !key.made(&document) {
+        return Err(KeystoreError::Altered(location.keyring.clone()));
+    }
+    Ok(OpenedDocument { document, key, metadata })
+}
+
+/// Loads the KEK.
+pub(super) fn kek(path: &Path) -> Result<MacKey, KeystoreError> {
+    Ok(MacKey::new(&file::read_kek(path)?))
+}
+
+/// Opens the service secret and every version of a document whose MAC was checked; `path` is for the errors.
+pub(super) fn keys(key: &DocumentKey, document: &Document, path: &Path) -> Result<OpenedKeys, KeystoreError> {
+    let service_secret = key.unwrap_service_secret(&document.service_secret);
+    service_secret.map_err(|_| KeystoreError::Altered(path.to_owned()))?;
+    let mut opened = OpenedKeys { keys: Vec::new(), warnings: Vec::new(), sample_secrets: Vec::new() };
+    for entry in &document.keys {
+        let name = name_of(entry, path)?;
+        let kind = entry.kind.into();
+        let mut versions = Vec::new();
+        let mut sample = false;
+        for stored in &entry.versions {
+            let version = version(key, &name, kind, stored, path);
+            zeroize::zeroize_stack::<USE_STACK>();
+            let (version, holds_sample) = version?;
+            let usable = version.mark.is_none();
+            sample |= holds_sample && usable;
+            if kind == KeyKind::LiveAuth && usable && version.secret_len < SHORT_SECRET {
+                opened.warnings.push(Warning::ShortSecret(name.clone(), version.number));
+            }
+            versions.push(version);
+        }
+        if sample {
+            opened.sample_secrets.push(name.clone());
+        }
+        opened.keys.push(Key::new(name, kind, versions));
+    }
+    Ok(opened)
+}
+
+/// A key without material, from its public metadata.
+pub(super) fn public(entry: &KeyEntry, path: &Path) -> Result<Key, KeystoreError> {
+    let name = name_of(entry, path)?;
+    let versions = entry.versions.iter().map(|stored| {
+        let public = about(&name, entry.kind.into(), stored, path)?;
+        Ok(described(&public, stored, 0, None))
+    });
+    Ok(Key::new(name.clone(), entry.kind.into(), versions.collect::<Result<_, KeystoreError>>()?))
+}
+
+/// One version, and whether it holds the sample secret.
+#[inline(never)]
+fn version(
+    key: &DocumentKey,
+    name: &KeyName,
+    kind: KeyKind,
+    stored: &VersionEntry,
+    path: &Path,
+) -> Result<(Version, bool), KeystoreError> {
+    let about = about(name, kind, stored, path)?;
+    let Some(wrapped) = &stored.material else {
+        return Ok((described(&about, stored, if kind == KeyKind::Hat1 { 32 } else { 1 }, None), false));
+    };
+    let opened = key.unwrap_version(&about, wrapped).map_err(|_| KeystoreError::Altered(path.to_owned()))?;
+    let material = MacKey::new(opened.material());
+    if let (Some(recorded), Some(suite)) = (about.kid, about.suite)
+        && Kid::of(&material, suite) != recorded
+    {
+        return Err(KeystoreError::KidDiffers(path.to_owned(), name.clone(), stored.number));
+    }
+    let sample = kind == KeyKind::LiveAuth && is_sample(&material);
+    Ok((described(&about, stored, opened.material().len(), Some(material)), sample))
+}
+
+fn described(about: &About<'_>, stored: &VersionEntry, secret_len: usize, material: Option<MacKey>) -> Version {
+    let mut version = Version::new(about.number, about.activates_at, secret_len, material);
+    if let Some(suite) = about.suite {
+        version = version.hat1(suite, about.kid);
+    }
+    version.created_at = about.created_at;
+    version.mark = stored.mark.map(Mark::from);
+    version
+}
+
+fn name_of(entry: &KeyEntry, path: &Path) -> Result<KeyName, KeystoreError> {
+    KeyName::new(&entry.name).map_err(|_| KeystoreError::Altered(path.to_owned()))
+}
+
+fn about<'a>(name: &'a KeyName, kind: KeyKind, stored: &VersionEntry, path: &Path) -> Result<About<'a>, KeystoreError> {
+    let recorded = stored.kid.as_ref().map(|text| {
+        let mut bytes = [0; 8];
+        match base16ct::lower::decode(text, &mut bytes) {
+            Ok(decoded) if decoded.len() == 8 => Ok(Kid(bytes)),
+            _ => Err(KeystoreError::Altered(path.to_owned())),
+        }
+    });
+    Ok(About {
+        name,
+        kind,
+        number: stored.number,
+        created_at: UnixSeconds(stored.created_at),
+        activates_at: UnixSeconds(stored.activates_at),
+        suite: stored.suite.map(Suite::from),
+        kid: recorded.transpose()?,
+    })
+}

@@ -14,11 +14,15 @@
 //!
 //! `tests/layers.rs` enforces the table.
 
+pub mod app;
 pub mod audit;
 pub mod authority;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod grpc;
+pub mod http;
 pub mod hub;
 pub mod keyring;
 pub mod keystore;

@@ -5,13 +5,18 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use countersign::{
-    authority::Authority,
+    authority::{Authority, State},
+    clock::Clock,
     grpc::{
         Limits, Server,
         listen::{bind_loopback, bind_unix},
         start,
     },
-    metrics::TransportCounters,
+    hub::token::SealLimits,
+    keyring::Keyring,
+    liveauth::domain::Domains,
+    metrics::{Metrics, TransportCounters},
+    policy::Policy,
 };
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::BoxBody};
@@ -33,9 +38,17 @@ pub const OPEN: &str = "/countersign.v1.HubTokenService/Open";
 pub const BATCH_OPEN: &str = "/countersign.v1.HubTokenService/BatchOpen";
 pub const CHECK: &str = "/grpc.health.v1.Health/Check";
 
-/// An authority that none of these tests gets as far as to use.
+/// An authority without a rule, a key or an object: none of these tests gets as far as to use any.
 fn authority() -> Arc<Authority> {
-    Arc::new(Authority { clock: countersign::clock::Clock::system() })
+    let nothing = State::new(
+        Policy::new(Vec::new()).unwrap(),
+        Domains::new(Vec::new()).unwrap(),
+        Vec::new(),
+        Keyring::new(Vec::new()).unwrap(),
+        SealLimits::default(),
+    );
+    let metrics = Arc::new(Metrics::new(Clock::system(), SealLimits::default().alarm));
+    Arc::new(Authority::new(Clock::system(), nothing.unwrap(), metrics))
 }
 
 /// The default limits without a rate.

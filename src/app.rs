@@ -1,0 +1,158 @@
+//! Wiring: refuses what cannot be protected, loads, binds, serves, reloads on SIGHUP and drains on SIGTERM.
+
+pub mod dev;
+mod reload;
+mod startup;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    authority::Authority,
+    clock::Clock,
+    config::Config,
+    grpc::{self, listen},
+    http::{self, Readiness, Shown},
+    keystore,
+    metrics::Metrics,
+};
+
+/// What differs between `serve` and `dev`.
+pub struct Options {
+    /// The configuration file, read again on SIGHUP.
+    pub config_file: PathBuf,
+    /// Whether to start as root.
+    pub allow_root: bool,
+    /// Development: the sample secret and a plaintext loopback listener are allowed.
+    pub dev: Option<DevOptions>,
+}
+
+/// What only development has.
+pub struct DevOptions {
+    /// The loopback address for gRPC and JSON.
+    pub listen: SocketAddr,
+    /// In place of the configured HTTP address.
+    pub http: SocketAddr,
+}
+
+/// Where a service listens.
+pub struct Endpoints {
+    /// The Unix socket.
+    pub unix: PathBuf,
+    /// The plaintext loopback address as a URL, in development.
+    pub tcp: Option<String>,
+    /// The HTTP port.
+    pub http: SocketAddr,
+}
+
+/// Why the service does not start, or ended badly: the exit code and one line that says what to do.
+#[derive(Debug)]
+pub struct Failure {
+    /// 2 for what the operator can mend, 70 for our fault.
+    pub exit: u8,
+    /// The line.
+    pub message: String,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: 2, message: message.into() }
+    }
+
+    pub(crate) fn ours(message: impl Into<String>) -> Self {
+        Self { exit: 70, message: message.into() }
+    }
+}
+
+/// Runs the service until SIGTERM or SIGINT; `announce` is called once, when calls are taken.
+///
+/// # Errors
+/// A [`Failure`].
+pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) -> Result<(), Failure> {
+    startup::refuse_what_cannot_be_protected(&config, &options)?;
+    startup::harden();
+    startup::log(&config.log, options.dev.is_some())?;
+    let clock = Clock::system();
+    let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
+    startup::judge_keys(&loaded, options.dev.is_some())?;
+    let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
+    let metrics = Arc::new(Metrics::new(clock.clone(), config.seal_limits.alarm));
+    metrics.reloads.started(clock.now());
+    let authority = Arc::new(Authority::new(clock, state, Arc::clone(&metrics)));
+
+    // Sockets are bound before there are threads: a socket's mode is born under a umask, which threads share.
+    let mut listeners = vec![listen::bind_unix(&config.unix).map_err(|error| Failure::usage(error.to_string()))?];
+    let mut endpoints = Endpoints { unix: config.unix.clone(), tcp: None, http: config.http };
+    if let Some(dev) = &options.dev {
+        let tcp = listen::bind_loopback(dev.listen).map_err(|error| Failure::usage(error.to_string()))?;
+        endpoints.tcp = Some(tcp.address());
+        listeners.push(tcp);
+    }
+    let web = http::bind(options.dev.as_ref().map_or(config.http, |dev| dev.http)).map_err(Failure::usage)?;
+    endpoints.http = web.local_addr().map_err(|error| Failure::ours(format!("http: {error}")))?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::ours(format!("the runtime does not start: {error}")))?;
+    runtime.block_on(serve(config, options, authority, metrics, (listeners, web), endpoints, announce))
+}
+
+async fn serve(
+    mut config: Config,
+    options: Options,
+    authority: Arc<Authority>,
+    metrics: Arc<Metrics>,
+    (listeners, web): (Vec<grpc::Listener>, std::net::TcpListener),
+    endpoints: Endpoints,
+    announce: impl FnOnce(&Endpoints),
+) -> Result<(), Failure> {
+    let io = |error: std::io::Error| Failure::ours(format!("cannot start: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(io)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(io)?;
+
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let counters = Arc::clone(&metrics.transport);
+    let server = grpc::start(listeners, Arc::clone(&authority), config.limits, config.reflection, workers, counters)
+        .map_err(io)?;
+    let readiness = Arc::new(Readiness::default());
+    let shown =
+        Shown { metrics: Arc::clone(&metrics), readiness: Arc::clone(&readiness), authority: Arc::clone(&authority) };
+    let web = tokio::spawn(http::serve(web, shown));
+
+    server.set_serving(true);
+    readiness.set_ready(true);
+    let unix = endpoints.unix.display();
+    tracing::info!(workers, %unix, http = %endpoints.http, version = env!("CARGO_PKG_VERSION"), "ready");
+    announce(&endpoints);
+
+    let signal = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hangup.recv() => {
+                match reload::reload(&config, &options, &authority) {
+                    Ok(taken) => {
+                        server.reload_limits(taken.limits);
+                        config = taken;
+                        reload::swapped(&metrics, &readiness, &authority);
+                    }
+                    Err(problem) => reload::refused(&metrics, &readiness, &authority, problem),
+                }
+            }
+        }
+    };
+    tracing::info!(signal, deadline = config.drain.as_secs(), "draining");
+    readiness.set_ready(false);
+    server.set_serving(false);
+    // Probes and scrapers are answered while calls finish, so that the drain can be watched.
+    server.drain(config.drain).await;
+    web.abort();
+    tracing::info!("stopped");
+    Ok(())
+}

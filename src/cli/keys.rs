@@ -1,0 +1,356 @@
+//! `countersign keys`: make a keyring, make and import keys, look at them. Works on the files alone; no service
+//! need run. A secret comes from standard input, a file or a terminal without echo, never from the command line.
+
+mod print;
+mod prompt;
+mod secret;
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    cli::{Failure, Output},
+    clock::{Clock, UnixSeconds},
+    config,
+    crypto::aead::Suite,
+    keyring::{KeyKind, KeyName},
+    keystore::{self, Import, KeystoreError, Location},
+};
+
+/// Make and look after the keyring: the sealed file that holds every secret.
+///
+/// A keyring is one sealed document. It is opened with the content of a second file, the KEK file (key-encryption
+/// key): without it, nobody reads a secret out of the keyring, and neither do you. Keep the two on different disks
+/// and in different backups.
+///
+/// A change is written beside the keyring and then put in its place, so a full disk or a crash leaves the previous
+/// keyring as it was. The generation before it is kept as KEYRING.previous. A running service takes a change up at
+/// the next SIGHUP.
+#[derive(clap::Args, Debug)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    command: Command,
+    /// How to print results: for people, or as JSON (64-bit numbers as text, as proto3 JSON has them)
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Make a keyring without keys, and a KEK file unless there is one
+    ///
+    /// Never replaces a keyring. A KEK file that exists is used as it is: a regular file of 32 to 4096 bytes (one
+    /// trailing newline does not count) that only its owner, root or you, may read. One that is made holds 32 random
+    /// bytes as base64 text, with mode 0400.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Home),
+    /// Draw a new hat1 key for a Hub app
+    ///
+    /// A LiveAuth secret cannot be created: idibu gives it to you, and `keys import` takes it.
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create(CreateArgs),
+    /// Import a secret as a new key, or as a further version of one
+    ///
+    /// The secret is read from standard input, from --from FILE, or, on a terminal, asked for without echo; there is
+    /// no option that takes it, since every user of the machine can read command lines. Exactly one trailing newline
+    /// is taken off, which is said on standard error; everything else counts.
+    ///
+    /// A version mints from its activation time on, at once unless --activate-at says when. The version before it
+    /// goes on verifying. To rotate without a gap, stage the new version some time ahead, so that every replica
+    /// knows it before any uses it.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
+    /// List keys and versions
+    ///
+    /// Reads the public part of the keyring only. It needs no KEK, and so proves nothing about who wrote it: the
+    /// service checks that when it loads the keyring.
+    #[command(after_help = LIST_EXAMPLES)]
+    List(PublicHome),
+    /// Show one key with all its versions
+    ///
+    /// Reads the public part of the keyring only, like `keys list`.
+    Show(ShowArgs),
+}
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  countersign keys init --config /etc/countersign/config.toml
+  countersign keys init --keyring /var/lib/countersign/keyring \\
+      --kek-file /etc/countersign/kek";
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  countersign keys create --config config.toml --key acme-contacts --kind hat1
+  countersign keys create --config config.toml --key acme-edge --kind hat1 \\
+      --suite chacha20-poly1305";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  Ask for the secret, without showing it:
+  countersign keys import --config config.toml --key jobs.example.com \\
+      --kind liveauth --encoding raw
+
+  Take it from a file:
+  countersign keys import --config config.toml --key jobs.example.com \\
+      --kind liveauth --encoding raw --from secret.txt
+
+  Stage a new version of a hat1 key, to mint in an hour:
+  openssl rand -hex 32 | countersign keys import --config config.toml \\
+      --key acme --kind hat1 --encoding hex --activate-at $(date -d '+1 hour' +%s)";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  countersign keys list --config config.toml
+  countersign keys list --keyring /var/lib/countersign/keyring --output json";
+
+/// Where the keyring is.
+#[derive(clap::Args, Debug)]
+struct Home {
+    /// Configuration file that names the keyring and the KEK file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek_file"], required_unless_present = "keyring")]
+    config: Option<PathBuf>,
+    /// Keyring file
+    #[arg(long, value_name = "FILE", requires = "kek_file")]
+    keyring: Option<PathBuf>,
+    /// KEK file, whose content opens the keyring
+    #[arg(long, value_name = "FILE", requires = "keyring")]
+    kek_file: Option<PathBuf>,
+}
+
+/// Where the keyring is, for commands that open nothing.
+#[derive(clap::Args, Debug)]
+struct PublicHome {
+    /// Configuration file that names the keyring
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek_file"], required_unless_present = "keyring")]
+    config: Option<PathBuf>,
+    /// Keyring file
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    /// Not needed; taken so that all commands accept the same options
+    #[arg(long, value_name = "FILE", requires = "keyring")]
+    kek_file: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+struct CreateArgs {
+    #[command(flatten)]
+    home: Home,
+    /// Name of the key: 1 to 64 of a-z 0-9 . _ -
+    #[arg(long, value_name = "NAME", value_parser = KeyName::new)]
+    key: KeyName,
+    /// What it is for; only hat1 keys are made here
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// What a hat1 key seals with
+    #[arg(long, value_enum, default_value_t = SuiteName::Aes256Gcm)]
+    suite: SuiteName,
+    /// When it starts to mint, in Unix seconds; at once if absent
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    activate_at: Option<i64>,
+}
+
+#[derive(clap::Args, Debug)]
+struct ImportArgs {
+    #[command(flatten)]
+    home: Home,
+    /// Name of the key: 1 to 64 of a-z 0-9 . _ -; an existing one gets a further version
+    #[arg(long, value_name = "NAME", value_parser = KeyName::new)]
+    key: KeyName,
+    /// What it is for: a LiveAuth secret from idibu, or a 32-byte key for Hub auth tokens
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// How the secret is written; base64 is the standard alphabet, with or without padding
+    #[arg(long, value_enum)]
+    encoding: secret::Encoding,
+    /// What a hat1 key seals with [default: aes-256-gcm]; a LiveAuth key has no suite
+    #[arg(long, value_enum)]
+    suite: Option<SuiteName>,
+    /// When the version starts to mint, in Unix seconds; at once if absent
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    activate_at: Option<i64>,
+    /// Read the secret from this file instead of standard input
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+struct ShowArgs {
+    #[command(flatten)]
+    home: PublicHome,
+    /// Name of the key
+    #[arg(long, value_name = "NAME", value_parser = KeyName::new)]
+    key: KeyName,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Kind {
+    /// A secret that idibu gave for a domain
+    #[value(name = "liveauth")]
+    LiveAuth,
+    /// A 32-byte key for Hub auth tokens
+    Hat1,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum SuiteName {
+    /// AES-256-GCM
+    #[value(name = "aes-256-gcm")]
+    Aes256Gcm,
+    /// ChaCha20-Poly1305, for machines without AES instructions
+    #[value(name = "chacha20-poly1305")]
+    ChaCha20Poly1305,
+}
+
+/// Seconds by which an activation time may have passed and still means "now": scripts compute it a moment before.
+const JUST_PASSED: i64 = 5;
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// [`Failure`], with one line that says what to do.
+pub fn run(args: &KeysArgs) -> Result<(), Failure> {
+    // Read before anything is asked for: typing takes time, and the time asked for is meant from here.
+    let now = Clock::system().now();
+    match &args.command {
+        Command::Init(home) => {
+            let location = home.location()?;
+            let made = keystore::init(&location, now).map_err(|error| refused(&error))?;
+            print::warnings(&made.warnings);
+            print::initialised(args.output, &location, &made)
+        }
+        Command::Create(create) => {
+            let location = create.home.location()?;
+            let activates_at = activation(create.activate_at, now);
+            let kind = create.kind.into();
+            let suite = create.suite.into();
+            let change = keystore::create(&location, &create.key, kind, suite, activates_at, now)
+                .map_err(|error| refused(&error))?;
+            print::warnings(&change.warnings);
+            print::changed(args.output, "created", &create.key, kind, &change, now)
+        }
+        Command::Import(import) => run_import(import, args.output, now),
+        Command::List(home) => {
+            let summary = keystore::summary(&home.keyring()?).map_err(|error| refused(&error))?;
+            print::list(args.output, &summary, now)
+        }
+        Command::Show(show) => {
+            let keyring = show.home.keyring()?;
+            let summary = keystore::summary(&keyring).map_err(|error| refused(&error))?;
+            let Some(key) = summary.keys.iter().find(|key| key.name == show.key) else {
+                return Err(usage(format!(
+                    "there is no key {} in this keyring: `countersign keys list` names them all",
+                    show.key
+                )));
+            };
+            print::show(args.output, key, now)
+        }
+    }
+}
+
+fn run_import(args: &ImportArgs, output: Output, now: UnixSeconds) -> Result<(), Failure> {
+    let kind = KeyKind::from(args.kind);
+    if kind == KeyKind::LiveAuth && args.suite.is_some() {
+        return Err(usage("a LiveAuth key has no suite: leave --suite out".to_owned()));
+    }
+    let location = args.home.location()?;
+    let secret = secret::read(args.from.as_deref(), args.encoding, &args.key)?;
+    let import = Import {
+        name: &args.key,
+        kind,
+        suite: args.suite.unwrap_or(SuiteName::Aes256Gcm).into(),
+        secret,
+        activates_at: activation(args.activate_at, now),
+        allow_sample: false,
+    };
+    let change = keystore::import(&location, &import, now).map_err(|error| refused(&error))?;
+    print::warnings(&change.warnings);
+    print::changed(output, "imported", &args.key, kind, &change, now)
+}
+
+impl Home {
+    fn location(&self) -> Result<Location, Failure> {
+        match (&self.config, &self.keyring, &self.kek_file) {
+            (Some(config), ..) => config_location(config),
+            (None, Some(keyring), Some(kek_file)) => {
+                Ok(Location { keyring: keyring.clone(), kek_file: kek_file.clone() })
+            }
+            _ => Err(usage("say where the keyring is: --config FILE, or --keyring FILE --kek-file FILE".to_owned())),
+        }
+    }
+}
+
+impl PublicHome {
+    fn keyring(&self) -> Result<PathBuf, Failure> {
+        match (&self.config, &self.keyring) {
+            (Some(config), _) => Ok(config_location(config)?.keyring),
+            (None, Some(keyring)) => Ok(keyring.clone()),
+            (None, None) => Err(usage("say where the keyring is: --config FILE, or --keyring FILE".to_owned())),
+        }
+    }
+}
+
+fn config_location(config: &Path) -> Result<Location, Failure> {
+    config::keystore_location(config).map_err(usage)
+}
+
+/// A time that has only just passed means now; an earlier one is left to be refused.
+fn activation(asked: Option<i64>, now: UnixSeconds) -> Option<UnixSeconds> {
+    asked.map(UnixSeconds).filter(|at| !(0..=JUST_PASSED).contains(&now.since(*at)))
+}
+
+fn usage(message: String) -> Failure {
+    Failure { exit: 2, message }
+}
+
+/// The exit code of each error.
+fn refused(error: &KeystoreError) -> Failure {
+    let exit = match error {
+        KeystoreError::Missing(..)
+        | KeystoreError::Unreadable(..)
+        | KeystoreError::NotAFile(..)
+        | KeystoreError::Loose(..)
+        | KeystoreError::ForeignOwner(..)
+        | KeystoreError::TooLarge(..)
+        | KeystoreError::KekTooShort(_)
+        | KeystoreError::Truncated(_)
+        | KeystoreError::NotJson(..)
+        | KeystoreError::NotOurs(..)
+        | KeystoreError::Format(..)
+        | KeystoreError::WrongKek { .. }
+        | KeystoreError::Altered(_)
+        | KeystoreError::KidDiffers(..)
+        | KeystoreError::RolledBack { .. }
+        | KeystoreError::RecordAltered(_)
+        | KeystoreError::Exists(_)
+        | KeystoreError::SamePath(_)
+        | KeystoreError::KeyExists(_)
+        | KeystoreError::OtherKind(..)
+        | KeystoreError::LiveAuthIsGiven(_)
+        | KeystoreError::LiveAuthLength(_)
+        | KeystoreError::Hat1Length
+        | KeystoreError::SampleSecret
+        | KeystoreError::ActivatesInThePast
+        | KeystoreError::ActivatesTooLate
+        | KeystoreError::Ring(_) => 2,
+        KeystoreError::Busy(_) | KeystoreError::Write(..) => 4,
+        KeystoreError::NoRandomness => 70,
+    };
+    Failure { exit, message: error.to_string() }
+}
+
+impl From<Kind> for KeyKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::LiveAuth => Self::LiveAuth,
+            Kind::Hat1 => Self::Hat1,
+        }
+    }
+}
+
+impl From<SuiteName> for Suite {
+    fn from(suite: SuiteName) -> Self {
+        match suite {
+            SuiteName::Aes256Gcm => Self::Aes256Gcm,
+            SuiteName::ChaCha20Poly1305 => Self::ChaCha20Poly1305,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What `countersign keys` prints: lines and tables for people, JSON for programs. Public metadata only.
+
+use std::io::{self, Write as _};
+
+use comfy_table::{Table, presets::NOTHING};
+use serde::Serialize;
+
+use crate::{
+    cli::{Failure, Output},
+    clock::UnixSeconds,
+    crypto::aead::Suite,
+    keyring::{Key, KeyKind, KeyName, Kid, Version},
+    keystore::{Change, Initialised, Location, Summary, Warning},
+};
+
+/// A made keyring, as JSON. 64-bit numbers are text, as in proto3 JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InitialisedJson<'a> {
+    keyring: String,
+    kek_file: String,
+    keyring_id: &'a str,
+    generation: &'static str,
+    kek_made: bool,
+}
+
+/// An added version, as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeJson<'a> {
+    key: &'a str,
+    kind: &'static str,
+    version: u32,
+    state: &'static str,
+    activates_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<String>,
+    generation: String,
+}
+
+/// A keyring's public part, as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummaryJson<'a> {
+    keyring_id: &'a str,
+    generation: String,
+    keys: Vec<KeyJson<'a>>,
+}
+
+/// A key, as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyJson<'a> {
+    name: &'a str,
+    kind: &'static str,
+    versions: Vec<VersionJson>,
+}
+
+/// A version, as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionJson {
+    number: u32,
+    state: &'static str,
+    created_at: String,
+    activates_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suite: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<String>,
+}
+
+/// Prints warnings, on standard error.
+pub(super) fn warnings(warnings: &[Warning]) {
+    let mut stderr = io::stderr().lock();
+    for warning in warnings {
+        let _ = writeln!(stderr, "warning: {warning}");
+    }
+}
+
+/// Prints what `init` made.
+pub(super) fn initialised(output: Output, location: &Location, made: &Initialised) -> Result<(), Failure> {
+    let (keyring, kek_file) = (location.keyring.display(), location.kek_file.display());
+    match output {
+        Output::Json => json(&InitialisedJson {
+            keyring: keyring.to_string(),
+            kek_file: kek_file.to_string(),
+            keyring_id: &made.keyring_id,
+            generation: "1",
+            kek_made: made.kek_made,
+        }),
+        Output::Text => {
+            let kek = if made.kek_made {
+                format!("made the KEK file {kek_file}: without it nobody opens the keyring, so keep a copy elsewhere")
+            } else {
+                format!("it opens with the KEK file {kek_file}, which was there")
+            };
+            print(&format!(
+                "made the keyring {keyring}, without keys yet\n{kek}\n\
+                 next: `countersign keys import` for a LiveAuth secret, `countersign keys create` for a hat1 key\n"
+            ))
+        }
+    }
+}
+
+/// Prints an added version; `verb` says how it came.
+pub(super) fn changed(
+    output: Output,
+    verb: &str,
+    name: &KeyName,
+    kind: KeyKind,
+    change: &Change,
+    now: UnixSeconds,
+) -> Result<(), Failure> {
+    let staged = change.activates_at > now;
+    match output {
+        Output::Json => json(&ChangeJson {
+            key: name.as_str(),
+            kind: kind.name(),
+            version: change.number,
+            state: if staged { "pre-active" } else { "active" },
+            activates_at: change.activates_at.to_string(),
+            kid: change.kid.as_ref().map(Kid::to_string),
+            generation: change.generation.to_string(),
+        }),
+        Output::Text => {
+            let id = change.kid.map(|kid| format!(", kid {kid}")).unwrap_or_default();
+            let when =
+                if staged { format!("pre-active until {}", utc(change.activates_at)) } else { "active now".to_owned() };
+            print(&format!("{verb} version {} of key {name} ({}{id}): {when}\n", change.number, kind.name()))
+        }
+    }
+}
+
+/// Prints all keys.
+pub(super) fn list(output: Output, summary: &Summary, now: UnixSeconds) -> Result<(), Failure> {
+    match output {
+        Output::Json => json(&SummaryJson {
+            keyring_id: &summary.keyring_id,
+            generation: summary.generation.to_string(),
+            keys: summary.keys.iter().map(|key| key_json(key, now)).collect(),
+        }),
+        Output::Text if summary.keys.is_empty() => {
+            print("no keys yet: `countersign keys import` or `countersign keys create` adds one\n")
+        }
+        Output::Text => {
+            let mut table = columns(["KEY", "KIND", "VERSION", "STATE", "ACTIVATES", "SUITE", "KID"]);
+            for key in &summary.keys {
+                for version in key.versions() {
+                    let [number, state, activates, suite, kid] = cells(key, version, now);
+                    let name = key.name.as_str().to_owned();
+                    table.add_row([name, key.kind.name().to_owned(), number, state, activates, suite, kid]);
+                }
+            }
+            print(&flush_left(&table))
+        }
+    }
+}
+
+/// Prints one key.
+pub(super) fn show(output: Output, key: &Key, now: UnixSeconds) -> Result<(), Failure> {
+    match output {
+        Output::Json => json(&key_json(key, now)),
+        Output::Text => {
+            let mut table = columns(["VERSION", "STATE", "CREATED", "ACTIVATES", "SUITE", "KID"]);
+            for version in key.versions() {
+                let [number, state, activates, suite, kid] = cells(key, version, now);
+                table.add_row([number, state, utc(version.created_at), activates, suite, kid]);
+            }
+            let active = key.active(now).map_or_else(
+                || "none: it verifies as its versions allow, and does not mint".to_owned(),
+                |version| format!("version {}", version.number),
+            );
+            let (name, kind) = (&key.name, key.kind.name());
+            print(&format!("key     {name}\nkind    {kind}\nactive  {active}\n\n{}", flush_left(&table)))
+        }
+    }
+}
+
+fn key_json(key: &Key, now: UnixSeconds) -> KeyJson<'_> {
+    let versions = key.versions().iter().map(|version| VersionJson {
+        number: version.number,
+        state: key.state(version, now).name(),
+        created_at: version.created_at.to_string(),
+        activates_at: version.activates_at.to_string(),
+        suite: version.suite.map(Suite::name),
+        kid: version.kid.as_ref().map(Kid::to_string),
+    });
+    KeyJson { name: key.name.as_str(), kind: key.kind.name(), versions: versions.collect() }
+}
+
+fn cells(key: &Key, version: &Version, now: UnixSeconds) -> [String; 5] {
+    [
+        version.number.to_string(),
+        key.state(version, now).name().to_owned(),
+        utc(version.activates_at),
+        version.suite.map_or("-", Suite::name).to_owned(),
+        version.kid.as_ref().map_or_else(|| "-".to_owned(), Kid::to_string),
+    ]
+}
+
+fn columns<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header);
+    table
+}
+
+/// The table without the padding before its first column and after its last.
+fn flush_left(table: &Table) -> String {
+    let mut text = String::new();
+    for line in table.lines() {
+        let line = line.trim_end();
+        text.push_str(line.strip_prefix(' ').unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+/// A moment as people read it, `2026-01-31T12:00:00Z`. The days are counted as in H. Hinnant's "chrono-compatible
+/// low-level date algorithms", which is exact for every day of the proleptic Gregorian calendar.
+fn utc(at: UnixSeconds) -> String {
+    let (days, seconds) = (at.0.div_euclid(86_400), at.0.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).expect("strings and numbers always make JSON");
+    print(&(text + "\n"))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure { exit: 70, message: format!("done, but the result cannot be printed ({error})") }),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_read_like_the_calendar() {
+        let known = [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (989_539_200, "2001-05-11T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ];
+        for (at, text) in known {
+            assert_eq!(utc(UnixSeconds(at)), text);
+        }
+    }
+}

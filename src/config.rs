@@ -1,0 +1,157 @@
+//! The configuration: a raw twin of the file, refused where a key is unknown, then a typed value that is
+//! checked as a whole, then built into what serves. Reads no secret; the keyring is named, not opened.
+
+mod advice;
+mod duration;
+mod raw;
+mod typed;
+
+pub use duration::{Lifetime, parse_lifetime, parse_seconds};
+pub use typed::{AppSpec, Config, DomainSpec, Log, LogFormat};
+
+use std::{fmt, fs, path::Path};
+
+use crate::keystore::Location;
+
+/// Why a configuration is refused, in one line that says what to do.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it are taken from the folder it lies in.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| ConfigError(format!("{shown}: cannot be read ({error}); check the path and its mode")))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(|problem| ConfigError(format!("{shown}: {problem}")))
+    }
+
+    /// Checks the text of a file that lies in `folder`.
+    ///
+    /// # Errors
+    /// What is wrong, in one line.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let raw: raw::Raw = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            format!("line {line}: {}", error.message().replace('\n', " "))
+        })?;
+        typed::check(raw, folder)
+    }
+
+    /// What is allowed, but likely not meant. One line each.
+    #[must_use]
+    pub fn advice(&self) -> Vec<String> {
+        advice::of(self)
+    }
+}
+
+/// Where the keyring of this configuration lies.
+///
+/// # Errors
+/// What is wrong with the file, in one line.
+pub fn keystore_location(path: &Path) -> Result<Location, String> {
+    Config::load(path).map(|config| config.keyring).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../deploy/config.toml");
+
+    #[test]
+    fn the_shipped_file_says_the_defaults() {
+        let shipped: raw::Raw = toml::from_str(SHIPPED).unwrap();
+        assert_eq!(shipped, raw::Raw::default());
+    }
+
+    #[test]
+    fn the_shipped_file_names_every_setting() {
+        let text = toml::to_string(&raw::Raw::default()).unwrap();
+        let defaults: toml::Table = toml::from_str(&text).unwrap();
+        let shipped: toml::Table = toml::from_str(SHIPPED).unwrap();
+        for (section, settings) in &defaults {
+            let toml::Value::Table(settings) = settings else { continue };
+            for (name, value) in settings {
+                if value.as_array().is_some_and(Vec::is_empty) {
+                    continue; // lists of tables, which the examples show
+                }
+                assert!(shipped[section].get(name).is_some(), "deploy/config.toml lacks {section}.{name}");
+            }
+        }
+    }
+
+    /// The examples in the shipped file are lines that start with `#| `: with the mark removed they must be taken.
+    #[test]
+    fn the_examples_in_the_shipped_file_are_taken() {
+        let text = SHIPPED.replace("#| ", "");
+        assert_ne!(text, SHIPPED);
+        let config = Config::parse(&text, Path::new("/etc/countersign")).unwrap();
+        assert_eq!((config.domains.len(), config.apps.len(), config.rules.len()), (2, 1, 3));
+        assert_eq!(config.advice(), Vec::<String>::new());
+    }
+
+    fn problem(text: &str) -> String {
+        match Config::parse(text, Path::new("")) {
+            Ok(_) => panic!("taken: {text}"),
+            Err(problem) => {
+                assert!(!problem.contains('\n'), "{problem}");
+                problem
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_with_its_line_and_the_known_ones() {
+        let said = problem("[limits]\n\nmessage_byte = 3\n");
+        assert!(said.starts_with("line 3: unknown field `message_byte`") && said.contains("`message_bytes`"), "{said}");
+        assert!(problem("[listn]\n").contains("unknown field `listn`"));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for (text, word) in [
+            ("[limits]\nmessage_bytes = 0", "message_bytes"),
+            ("[limits]\nbatch_bytes = 10", "batch_bytes"),
+            ("[limits]\nrate = \"fast\"", "rate"),
+            ("[limits]\ndeadline = \"0s\"", "deadline"),
+            ("[hub]\nseal_alarm = 10\nseal_limit = 5", "seal_alarm"),
+            ("[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\nttl = \"2h\"", "ttl"),
+            ("[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\nmax_ttl = \"2d\"", "max_ttl"),
+            ("[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\nleeway = \"31s\"", "leeway"),
+            ("[[liveauth.domains]]\nname = \"co.uk\"\nkey = \"k\"\nsubdomains = true", "public suffix"),
+            ("[[liveauth.domains]]\nname = \"127.0.0.1\"\nkey = \"k\"", "127.0.0.1"),
+            ("[[liveauth.domains]]\nname = \"a.example\"\nkey = \"K\"", "key name"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nttl = \"never\"", "max_ttl"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nmax_ttl = \"401d\"", "400"),
+            ("[[hub.apps]]\nname = \"A b\"\nkey = \"k\"", "name"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nmax_chars = 100", "max_chars"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\npad_to = 6048", "pad_to"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nusername_form = \"fold\"", "username_form"),
+            ("[[policy.rules]]\nname = \"r\"\ncallers = [\"root\"]\nverbs = [\"mint\"]\ndomains = [\"*\"]", "root"),
+            ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"sign\"]\ndomains = [\"*\"]", "sign"),
+            ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"mint\"]\napps = [\"*\"]", "domains"),
+        ] {
+            let said = problem(text);
+            assert!(said.contains(word), "{text}\n{said}");
+        }
+    }
+
+    #[test]
+    fn rules_that_grant_half_of_a_shared_secret_are_pointed_out() {
+        let text = "[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\n[[liveauth.domains]]\nname = \"b.example\"\nkey = \"k\"\n\
+                    [[policy.rules]]\nname = \"half\"\ncallers = [\"uid:7\"]\nverbs = [\"mint\"]\ndomains = [\"a.example\"]";
+        let advice = Config::parse(text, Path::new("")).unwrap().advice();
+        assert!(advice.iter().any(|line| line.contains("half") && line.contains("b.example")), "{advice:?}");
+    }
+}

@@ -1,0 +1,114 @@
+//! The file as it is written. Nothing is judged here but names of settings and their types.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($field:ident : $ty:ty = $default:expr),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name { $(pub(super) $field: $ty),+ }
+        impl Default for $name {
+            fn default() -> Self { Self { $($field: $default),+ } }
+        }
+    };
+}
+
+section!(Raw {
+    listen: Listen = Listen::default(),
+    http: Http = Http::default(),
+    keyring: Keyring = Keyring::default(),
+    log: Log = Log::default(),
+    limits: Limits = Limits::default(),
+    liveauth: LiveAuth = LiveAuth::default(),
+    hub: Hub = Hub::default(),
+    policy: Policy = Policy::default(),
+});
+
+section!(Listen {
+    unix: String = "/run/countersign/countersign.sock".into(),
+    reflection: bool = false,
+    workers: u16 = 0,
+    drain: String = "10s".into(),
+});
+
+section!(Http { address: String = "127.0.0.1:9464".into() });
+
+section!(Keyring {
+    path: String = "/var/lib/countersign/keyring".into(),
+    kek_file: String = "/etc/countersign/kek".into(),
+});
+
+section!(Log { format: String = "json".into(), level: String = "info".into() });
+
+section!(Limits {
+    message_bytes: usize = 64 << 10,
+    batch_bytes: usize = 1 << 20,
+    header_list_bytes: u32 = 16 << 10,
+    streams_per_connection: u32 = 256,
+    connections: usize = 1024,
+    in_flight: usize = 4096,
+    deadline: String = "2s".into(),
+    handshake: String = "5s".into(),
+    rate: Rate = Rate::PerSecond(20_000),
+    burst: u32 = 40_000,
+});
+
+/// Units a second, or a word that switches the bucket off.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(super) enum Rate {
+    PerSecond(u32),
+    Word(String),
+}
+
+section!(LiveAuth { domains: Vec<Domain> = Vec::new() });
+
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Domain {
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) ttl: Option<String>,
+    pub(super) max_ttl: Option<String>,
+    pub(super) leeway: Option<String>,
+    #[serde(default)]
+    pub(super) subdomains: bool,
+    pub(super) referer: Option<String>,
+}
+
+section!(Hub {
+    seal_alarm: u64 = 1 << 40,
+    seal_limit: u64 = 1 << 48,
+    apps: Vec<App> = Vec::new(),
+});
+
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct App {
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) ttl: Option<String>,
+    pub(super) max_ttl: Option<String>,
+    pub(super) pad_to: Option<usize>,
+    pub(super) max_chars: Option<usize>,
+    pub(super) require_username: Option<bool>,
+    pub(super) username_form: Option<String>,
+    #[serde(default)]
+    pub(super) reseal_extends: bool,
+}
+
+section!(Policy { rules: Vec<Rule> = Vec::new() });
+
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) callers: Vec<String>,
+    pub(super) verbs: Vec<String>,
+    #[serde(default)]
+    pub(super) domains: Vec<String>,
+    #[serde(default)]
+    pub(super) apps: Vec<String>,
+    pub(super) max_ttl: Option<String>,
+}

@@ -1,0 +1,350 @@
+//! The configuration as checked values, and what serves built from them and the keys.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    duration::{Lifetime, parse_lifetime, parse_seconds},
+    raw,
+};
+use crate::{
+    authority::State,
+    grpc::{Limits, Rate},
+    hub::{
+        app::{self, App, Ttl, UsernameForm},
+        token::SealLimits,
+    },
+    keyring::{Key, KeyKind, KeyName, Keyring},
+    keystore::Location,
+    liveauth::domain::{self, Domain, Domains, HostName},
+    policy::{CallerPattern, ObjectPattern, Policy, Rule, RuleLimits, VerbName},
+};
+
+/// A checked configuration.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// The Unix socket.
+    pub unix: PathBuf,
+    /// Whether reflection is served.
+    pub reflection: bool,
+    /// Worker threads; 0 means one per core.
+    pub workers: usize,
+    /// How long a drain may take.
+    pub drain: Duration,
+    /// Where `/metrics` and the probes are served.
+    pub http: SocketAddr,
+    /// Where the keyring lies.
+    pub keyring: Location,
+    /// Logging.
+    pub log: Log,
+    /// Limits of the transport.
+    pub limits: Limits,
+    /// Limits of the keys.
+    pub seal_limits: SealLimits,
+    /// LiveAuth domains.
+    pub domains: Vec<DomainSpec>,
+    /// Hub apps.
+    pub apps: Vec<AppSpec>,
+    /// Policy rules.
+    pub rules: Vec<Rule>,
+}
+
+/// Logging.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level, or directives such as `info,countersign::grpc=debug`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Human,
+}
+
+/// A domain, its key by name.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DomainSpec {
+    /// The canonical host name.
+    pub name: HostName,
+    /// The key.
+    pub key: KeyName,
+    /// Seconds.
+    pub ttl: i64,
+    /// Seconds.
+    pub max_ttl: i64,
+    /// Seconds.
+    pub leeway: i64,
+    /// Whether names below it share its secret.
+    pub subdomains: bool,
+    /// The Referer to answer with.
+    pub referer: Option<String>,
+}
+
+/// An app, its key by name.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AppSpec {
+    /// The name.
+    pub name: String,
+    /// The key.
+    pub key: KeyName,
+    /// How long tokens last.
+    pub ttl: Ttl,
+    /// How long they may.
+    pub max_ttl: Ttl,
+    /// Bytes.
+    pub pad_to: usize,
+    /// Characters.
+    pub max_chars: usize,
+    /// Whether a token needs a username.
+    pub require_username: bool,
+    /// How usernames are compared.
+    pub username_form: UsernameForm,
+    /// Whether resealing begins the lifetime anew.
+    pub reseal_extends: bool,
+}
+
+impl Config {
+    /// Builds what serves from this configuration and `keys`, carrying on the counters of `before`.
+    ///
+    /// # Errors
+    /// What does not fit together, in one line.
+    pub fn build(&self, keys: Vec<Key>, before: Option<&Keyring>) -> Result<State, String> {
+        let keys = match before {
+            Some(before) => Keyring::continuing(keys, before),
+            None => keys,
+        };
+        let ring = Keyring::new(keys).map_err(|problem| format!("keyring: {problem}"))?;
+        let (domains, apps) = self.objects(|name, kind, whose| {
+            let key = ring.key(name).ok_or_else(|| {
+                format!(
+                    "{whose}: the keyring has no key {name}; make it with `countersign keys import --key {name} --kind {}`",
+                    kind.name()
+                )
+            })?;
+            Ok(Arc::clone(key))
+        })?;
+        State::new(self.policy()?, domains, apps, ring, self.seal_limits)
+    }
+
+    /// Domains and apps with the keys that `key` finds for them.
+    fn objects(
+        &self,
+        key: impl Fn(&KeyName, KeyKind, &str) -> Result<Arc<Key>, String>,
+    ) -> Result<(Domains, Vec<App>), String> {
+        let domain = |spec: &DomainSpec| {
+            Ok(Domain {
+                name: spec.name.clone(),
+                key: key(&spec.key, KeyKind::LiveAuth, &format!("domain {}", spec.name))?,
+                default_ttl: spec.ttl,
+                max_ttl: spec.max_ttl,
+                leeway: spec.leeway,
+                subdomains: spec.subdomains,
+                referer: spec.referer.clone(),
+            })
+        };
+        let app = |spec: &AppSpec| {
+            let app = App {
+                name: spec.name.clone(),
+                key: key(&spec.key, KeyKind::Hat1, &format!("app {}", spec.name))?,
+                ttl: spec.ttl,
+                max_ttl: spec.max_ttl,
+                pad_to: spec.pad_to,
+                max_chars: spec.max_chars,
+                require_username: spec.require_username,
+                username_form: spec.username_form,
+                reseal_extends: spec.reseal_extends,
+            };
+            app.check()?;
+            Ok(app)
+        };
+        let domains = self.domains.iter().map(domain).collect::<Result<Vec<_>, String>>()?;
+        let apps = self.apps.iter().map(app).collect::<Result<Vec<_>, String>>()?;
+        Ok((Domains::new(domains)?, apps))
+    }
+
+    /// The rules as a policy.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one line.
+    pub fn policy(&self) -> Result<Policy, String> {
+        Policy::new(self.rules.clone()).map_err(|problem| format!("policy: {problem}"))
+    }
+}
+
+pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
+    let path = |text: &str, setting: &str| {
+        if text.is_empty() { Err(format!("{setting} is empty; name a path")) } else { Ok(folder.join(text)) }
+    };
+    let http = raw.http.address.parse().map_err(|_| {
+        format!("http.address {:?} is no address; write IP:PORT, such as 0.0.0.0:9464", raw.http.address)
+    })?;
+    let format = match raw.log.format.as_str() {
+        "json" => LogFormat::Json,
+        "human" => LogFormat::Human,
+        other => return Err(format!("log.format {other:?} is unknown; write \"json\" or \"human\"")),
+    };
+    let config = Config {
+        unix: path(&raw.listen.unix, "listen.unix")?,
+        reflection: raw.listen.reflection,
+        workers: raw.listen.workers.into(),
+        drain: span(&raw.listen.drain, "listen.drain")?,
+        http,
+        keyring: Location {
+            keyring: path(&raw.keyring.path, "keyring.path")?,
+            kek_file: path(&raw.keyring.kek_file, "keyring.kek_file")?,
+        },
+        log: Log { format, level: raw.log.level },
+        limits: limits(&raw.limits)?,
+        seal_limits: seal_limits(&raw.hub)?,
+        domains: raw.liveauth.domains.iter().map(domain).collect::<Result<_, _>>()?,
+        apps: raw.hub.apps.iter().map(app).collect::<Result<_, _>>()?,
+        rules: raw.policy.rules.iter().map(rule).collect::<Result<_, _>>()?,
+    };
+    config.policy()?;
+    // Whether settings fit together is for the rooms they belong to; keys without versions stand in for the real ones.
+    config.objects(|name, kind, _| Ok(Arc::new(Key::new(name.clone(), kind, Vec::new()))))?;
+    Ok(config)
+}
+
+fn limits(raw: &raw::Limits) -> Result<Limits, String> {
+    let least = |value: usize, least: usize, name: &str| {
+        if value < least { Err(format!("limits.{name} is {value}; at least {least} is needed")) } else { Ok(value) }
+    };
+    let rate = match &raw.rate {
+        raw::Rate::PerSecond(0) => return Err("limits.rate is 0; write units a second, or \"off\"".into()),
+        raw::Rate::PerSecond(per_second) => {
+            // A batch of 1,000 costs 51 units: a smaller burst would refuse it for ever.
+            let burst = least(raw.burst as usize, 51, "burst")?;
+            Some(Rate { per_second: *per_second, burst: u32::try_from(burst).unwrap_or(u32::MAX) })
+        }
+        raw::Rate::Word(word) if word == "off" => None,
+        raw::Rate::Word(word) => {
+            return Err(format!("limits.rate {word:?} is unknown; write units a second, or \"off\""));
+        }
+    };
+    let message_bytes = least(raw.message_bytes, 16 << 10, "message_bytes")?;
+    Ok(Limits {
+        message_bytes,
+        batch_bytes: least(raw.batch_bytes, message_bytes, "batch_bytes")?,
+        header_list_bytes: u32::try_from(least(raw.header_list_bytes as usize, 4 << 10, "header_list_bytes")?)
+            .unwrap_or(u32::MAX),
+        streams_per_connection: u32::try_from(least(raw.streams_per_connection as usize, 1, "streams_per_connection")?)
+            .unwrap_or(u32::MAX),
+        connections: least(raw.connections, 1, "connections")?,
+        in_flight: least(raw.in_flight, 4, "in_flight")?,
+        deadline: span(&raw.deadline, "limits.deadline")?,
+        handshake: span(&raw.handshake, "limits.handshake")?,
+        rate,
+        ..Limits::default()
+    })
+}
+
+fn seal_limits(raw: &raw::Hub) -> Result<SealLimits, String> {
+    if raw.seal_alarm == 0 || raw.seal_alarm > raw.seal_limit || raw.seal_limit > 1 << 48 {
+        return Err("hub.seal_alarm must be at least 1 and at most hub.seal_limit, and that at most 2^48".into());
+    }
+    Ok(SealLimits { alarm: raw.seal_alarm, refuse: raw.seal_limit })
+}
+
+fn span(text: &str, setting: &str) -> Result<Duration, String> {
+    match parse_seconds(text).map_err(|problem| format!("{setting}: {problem}"))? {
+        seconds @ 1..=3600 => Ok(Duration::from_secs(seconds.unsigned_abs())),
+        _ => Err(format!("{setting} must be between 1s and 1h")),
+    }
+}
+
+fn domain(raw: &raw::Domain) -> Result<DomainSpec, String> {
+    let place = format!("domain {:?}", raw.name);
+    let seconds = |text: &Option<String>, default: i64, setting: &str| match text {
+        None => Ok(default),
+        Some(text) => parse_seconds(text).map_err(|problem| format!("{place}: {setting}: {problem}")),
+    };
+    let max_ttl = seconds(&raw.max_ttl, domain::DEFAULT_MAX_TTL, "max_ttl")?;
+    Ok(DomainSpec {
+        name: HostName::from_config(&raw.name).map_err(|problem| format!("{place}: {problem}"))?,
+        key: KeyName::new(&raw.key).map_err(|problem| format!("{place}: key: {problem}"))?,
+        ttl: seconds(&raw.ttl, domain::DEFAULT_TTL.min(max_ttl), "ttl")?,
+        max_ttl,
+        leeway: seconds(&raw.leeway, 0, "leeway")?,
+        subdomains: raw.subdomains,
+        referer: raw.referer.clone(),
+    })
+}
+
+fn app(raw: &raw::App) -> Result<AppSpec, String> {
+    let place = format!("app {:?}", raw.name);
+    let ttl = |text: &Option<String>, default: Ttl, setting: &str| match text.as_deref().map(parse_lifetime) {
+        None => Ok(default),
+        Some(Ok(Lifetime::Never)) => Ok(Ttl::Never),
+        Some(Ok(Lifetime::Seconds(n))) => Ok(Ttl::Seconds(n)),
+        Some(Err(problem)) => Err(format!("{place}: {setting}: {problem}")),
+    };
+    let username_form = match raw.username_form.as_deref() {
+        None => UsernameForm::default(),
+        Some(name) => UsernameForm::from_name(name)
+            .ok_or_else(|| format!("{place}: username_form {name:?} is unknown; write \"exact\" or \"ascii_lower\""))?,
+    };
+    Ok(AppSpec {
+        name: raw.name.clone(),
+        key: KeyName::new(&raw.key).map_err(|problem| format!("{place}: key: {problem}"))?,
+        ttl: ttl(&raw.ttl, app::DEFAULT_TTL, "ttl")?,
+        max_ttl: ttl(&raw.max_ttl, Ttl::Seconds(app::MAX_TTL_CEILING), "max_ttl")?,
+        pad_to: raw.pad_to.unwrap_or(0),
+        max_chars: raw.max_chars.unwrap_or(app::DEFAULT_MAX_CHARS),
+        require_username: raw.require_username.unwrap_or(true),
+        username_form,
+        reseal_extends: raw.reseal_extends,
+    })
+}
+
+fn rule(raw: &raw::Rule) -> Result<Rule, String> {
+    let place = format!("rule {:?}", raw.name);
+    let said = |problem: String| format!("{place}: {problem}");
+    if raw.name.is_empty() || raw.name.len() > 64 || raw.name.chars().any(char::is_control) {
+        return Err(said("the name is 1 to 64 printable characters".into()));
+    }
+    let verb = |text: &String| {
+        VerbName::from_name(text).ok_or_else(|| {
+            let known = VerbName::ALL.map(VerbName::name).join(", ");
+            said(format!("{text:?} is no verb; write one of {known}"))
+        })
+    };
+    let domain_pattern = |text: &String| {
+        let pattern = ObjectPattern::domain(text).map_err(said)?;
+        let name = match &pattern {
+            ObjectPattern::Any => return Ok(pattern),
+            ObjectPattern::Exact(name) => name.as_str(),
+            ObjectPattern::Glob(dotted) => &dotted[1..],
+        };
+        let host = HostName::from_config(name).map_err(said)?;
+        Ok(match pattern {
+            ObjectPattern::Glob(_) => ObjectPattern::Glob(format!(".{}", host.as_str())),
+            _ => ObjectPattern::Exact(host.as_str().to_owned()),
+        })
+    };
+    let max_ttl = match &raw.max_ttl {
+        None => None,
+        Some(text) => match parse_seconds(text).map_err(said)? {
+            0 => return Err(said("max_ttl must be at least 1s".into())),
+            seconds => Some(seconds),
+        },
+    };
+    Ok(Rule {
+        name: raw.name.clone(),
+        callers: raw.callers.iter().map(|c| CallerPattern::parse(c).map_err(said)).collect::<Result<_, _>>()?,
+        verbs: raw.verbs.iter().map(verb).collect::<Result<_, _>>()?,
+        domains: raw.domains.iter().map(domain_pattern).collect::<Result<_, String>>()?,
+        apps: raw.apps.iter().map(|a| ObjectPattern::app(a).map_err(said)).collect::<Result<_, _>>()?,
+        limits: RuleLimits { max_ttl },
+    })
+}

@@ -1,0 +1,12 @@
+//! `countersign keys`, as people and scripts run it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "keys_cli/commands.rs"]
+mod commands;
+#[path = "keys_cli/run.rs"]
+mod run;
+#[path = "keys_cli/terminal.rs"]
+mod terminal;
+#[path = "keys_cli/writers.rs"]
+mod writers;

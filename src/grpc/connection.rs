@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use http::Request;
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -58,7 +59,8 @@ where
     };
     let is_http2 = start.is_http2();
     let io = TokioIo::new(Resumed { start, io });
-    let service = service_fn(move |request: http::Request<Incoming>| front::answer(Arc::clone(&session), request));
+    // Boxed, because hyper and tokio move a stream's future several times before they first poll it.
+    let service = service_fn(move |request: Request<Incoming>| Box::pin(front::answer(Arc::clone(&session), request)));
 
     // The two protocols' connections have the same methods, but no trait in common.
     macro_rules! run {

@@ -1,7 +1,13 @@
 //! Takes one message off the wire before anything looks at it: never more bytes than its RPC takes, never longer
 //! than its deadline. What comes out is whole, so that nothing behind this waits for the network.
 
-use std::{pin::pin, time::Instant};
+use std::{
+    convert::Infallible,
+    future::{Future as _, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -126,6 +132,11 @@ where
             }
         }
     };
+    let mut reading = pin!(reading);
+    // Nearly every message is there already, and needs no timer.
+    if let Poll::Ready(read) = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        return read;
+    }
     match tokio::time::timeout_at(deadline.into(), reading).await {
         Ok(read) => read,
         Err(_elapsed) => Err(Refusal::DeadlineExceeded.into()),
@@ -150,13 +161,10 @@ impl Whole {
 
 impl Body for Whole {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
 
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        std::task::Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -170,12 +178,7 @@ impl Body for Whole {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::VecDeque,
-        pin::Pin,
-        task::{Context, Poll},
-        time::Duration,
-    };
+    use std::{collections::VecDeque, time::Duration};
 
     use super::*;
 

@@ -100,6 +100,7 @@ pub(super) fn fault(fault: Fault) -> Answer {
             let unknown_path = refusal == Refusal::UnknownMethod;
             error::answer(&status::recorded(&refusal), unknown_path.then_some(StatusCode::NOT_FOUND))
         }
+        Fault::Broken => error::answer(&status::recorded(&Refusal::Undecodable), None),
         Fault::Explained(refusal, message) => error::answer(&status::with_message(&refusal, message), None),
         Fault::Rejected(rejection) => {
             let mut answer = error::answer(&rejection.status(), rejection.http_status());

@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -54,6 +54,7 @@ where
     let request_id = session.ids.of(&parts.headers);
     let route = Route::of(parts.uri.path());
     let form = form_of(&parts);
+    let in_grpc = form == Some(Form::Grpc) && parts.version == Version::HTTP_2;
     let counters = &session.transport.counters;
 
     let served = match open(&session, &parts, form, route, arrived) {
@@ -61,13 +62,12 @@ where
         Ok((form, limits)) => serve(&session, parts, body, form, route, arrived, &request_id, &limits).await,
     };
     let mut answer = served.unwrap_or_else(|fault| {
-        let in_grpc = matches!(form, Some(Form::Grpc));
         match &fault {
             Fault::Refused(refusal) | Fault::Explained(refusal, _) => {
                 session.record(route.op(), &request_id, arrived, refusal);
             }
-            Fault::Rejected(_) => {
-                counters.requests_rejected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Fault::Rejected(_) | Fault::Broken => {
+                counters.requests_rejected.fetch_add(1, Ordering::Relaxed);
             }
         }
         if in_grpc { grpc_fault(fault) } else { connect::fault(fault) }
@@ -200,6 +200,8 @@ fn grpc_fault(fault: Fault) -> Answer {
     match fault {
         Fault::Refused(refusal) => status::recorded(&refusal).into_http(),
         Fault::Explained(refusal, message) => status::with_message(&refusal, message).into_http(),
+        // Hardly anyone is left to read it.
+        Fault::Broken => status::recorded(&Refusal::Undecodable).into_http(),
         Fault::Rejected(rejection) => {
             let mut answer: Answer = rejection.status().into_http();
             if let Some(http) = rejection.http_status() {

@@ -11,6 +11,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use rustix::{fs::Mode, process};
@@ -176,8 +177,11 @@ fn make_way(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Does something under another umask. No other thread may be creating files meanwhile.
+/// Does something under another umask. No other thread may be creating files meanwhile; two that are here at a time
+/// would leave the wrong umask behind, so they take turns.
 fn under_umask<T>(mask: Mode, what: impl FnOnce() -> T) -> T {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = process::umask(mask);
     let done = what();
     process::umask(before);

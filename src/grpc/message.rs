@@ -28,6 +28,8 @@ pub(super) enum Fault {
     Explained(Refusal, String),
     /// It is no call.
     Rejected(Rejection),
+    /// The body broke off: the caller has gone, or does not keep to HTTP.
+    Broken,
 }
 
 impl From<Refusal> for Fault {
@@ -57,10 +59,14 @@ where
         Some((1, _)) => Err(Rejection::Compressed.into()),
         Some(_) => Err(Refusal::Undecodable.into()),
     });
-    let bytes = bytes.await?.map_err(|_more_than_one| Refusal::Undecodable)?;
-    match prefix(&bytes) {
-        Some((_, length)) if bytes.len() == PREFIX + length => Ok(bytes),
-        _ => Err(Refusal::Undecodable.into()),
+    match bytes.await? {
+        Collected::Whole { bytes, ended } => match prefix(&bytes) {
+            Some((_, length)) if bytes.len() == PREFIX + length => Ok(bytes),
+            _ if ended => Err(Refusal::Undecodable.into()),
+            // hyper shows a cancelled stream as one that just ends.
+            _ => Err(Fault::Broken),
+        },
+        Collected::Overlong => Err(Refusal::Undecodable.into()),
     }
 }
 
@@ -75,8 +81,10 @@ where
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::MessageTooLarge { limit }.into());
     }
-    let bytes = collect(body, deadline, |_| Ok(limit)).await?;
-    bytes.map_err(|_too_much| Refusal::MessageTooLarge { limit }.into())
+    match collect(body, deadline, |_| Ok(limit)).await? {
+        Collected::Whole { bytes, .. } => Ok(bytes),
+        Collected::Overlong => Err(Refusal::MessageTooLarge { limit }.into()),
+    }
 }
 
 /// A plain message with the prefix that makes it a gRPC one.
@@ -88,15 +96,20 @@ pub(super) fn with_prefix(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-/// The whole body goes over what its start allows.
-struct Overlong;
+/// What came of reading a body.
+enum Collected {
+    /// All of it; `ended` if the peer said that this was all.
+    Whole { bytes: Bytes, ended: bool },
+    /// More than its start allows; the rest was left.
+    Overlong,
+}
 
 /// Reads to the end of the body. `allowed` looks at what is there so far and says how much may come in all.
 async fn collect<B>(
     body: B,
     deadline: Instant,
     allowed: impl Fn(&[u8]) -> Result<usize, Fault>,
-) -> Result<Result<Bytes, Overlong>, Fault>
+) -> Result<Collected, Fault>
 where
     B: Body<Data = Bytes>,
 {
@@ -110,13 +123,14 @@ where
             let so_far: &[u8] = if parts.is_empty() { &whole } else { &parts };
             let allowed = allowed(so_far)?;
             if so_far.len() > allowed {
-                return Ok(Err(Overlong));
+                return Ok(Collected::Overlong);
             }
             let next = if at_end { None } else { body.frame().await };
             let Some(frame) = next else {
-                return Ok(Ok(if parts.is_empty() { whole } else { parts.freeze() }));
+                let bytes = if parts.is_empty() { whole } else { parts.freeze() };
+                return Ok(Collected::Whole { bytes, ended: body.is_end_stream() });
             };
-            let frame = frame.map_err(|_gone_or_malformed| Refusal::Undecodable)?;
+            let frame = frame.map_err(|_| Fault::Broken)?;
             let Ok(data) = frame.into_data() else { continue };
             if whole.is_empty() && parts.is_empty() {
                 whole = data;
@@ -126,7 +140,7 @@ where
                     parts.put_slice(&whole);
                 }
                 if parts.len() + data.len() > allowed.max(PREFIX) && parts.len() >= PREFIX {
-                    return Ok(Err(Overlong));
+                    return Ok(Collected::Overlong);
                 }
                 parts.put_slice(&data);
             }
@@ -199,6 +213,25 @@ mod tests {
                 None => Poll::Pending,
             }
         }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty() && self.1
+        }
+    }
+
+    /// A stream that is reset after its first frames.
+    struct Cancelled(Parts);
+
+    impl Body for Cancelled {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Pin::new(&mut self.0).poll_frame(context)
+        }
     }
 
     fn read(parts: &[&[u8]], ends: bool) -> Result<Bytes, Fault> {
@@ -241,6 +274,17 @@ mod tests {
         ] {
             assert_eq!(read(parts, true), REFUSED(Refusal::Undecodable), "{parts:?}");
         }
+    }
+
+    #[test]
+    fn a_message_cut_off_by_its_caller_is_nobodys_mistake() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let read = |part: &[u8]| {
+            let body = Cancelled(Parts([part.to_vec()].into(), true));
+            runtime.block_on(async { framed(body, 8, Instant::now() + Duration::from_secs(60)).await })
+        };
+        assert_eq!(read(&[0, 0, 0, 0, 3, 1]), Err(Fault::Broken));
+        assert!(read(&[0, 0, 0, 0, 1, 1]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A running transport, and callers that speak raw HTTP to it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{Bytes, BytesMut};
@@ -33,10 +37,10 @@ use tokio::{
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::pb::{ErrorInfo, RetryInfo};
 
-pub const MINT: &str = "/countersign.v1.LiveAuthService/MintHash";
-pub const OPEN: &str = "/countersign.v1.HubTokenService/Open";
-pub const BATCH_OPEN: &str = "/countersign.v1.HubTokenService/BatchOpen";
-pub const CHECK: &str = "/grpc.health.v1.Health/Check";
+pub(crate) const MINT: &str = "/countersign.v1.LiveAuthService/MintHash";
+pub(crate) const OPEN: &str = "/countersign.v1.HubTokenService/Open";
+pub(crate) const BATCH_OPEN: &str = "/countersign.v1.HubTokenService/BatchOpen";
+pub(crate) const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// An authority without a rule, a key or an object: none of these tests gets as far as to use any.
 fn authority() -> Arc<Authority> {
@@ -51,32 +55,39 @@ fn authority() -> Arc<Authority> {
     Arc::new(Authority::new(Clock::system(), nothing.unwrap(), metrics))
 }
 
+/// To be held while files or sockets are made: binding changes the process's umask for a moment.
+pub(crate) fn birth() -> MutexGuard<'static, ()> {
+    static BIRTH: Mutex<()> = Mutex::new(());
+    BIRTH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The default limits without a rate.
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { rate: None, ..Limits::default() }
 }
 
-pub fn framed(message: &[u8]) -> Bytes {
+pub(crate) fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap();
     [&[0][..], &length.to_be_bytes(), message].concat().into()
 }
 
 type Outgoing = BoxBody<Bytes, std::convert::Infallible>;
 
-pub struct Running {
+pub(crate) struct Running {
     server: Server,
-    pub socket: PathBuf,
-    pub tcp: String,
-    pub counters: Arc<TransportCounters>,
+    pub(crate) socket: PathBuf,
+    pub(crate) tcp: String,
+    pub(crate) counters: Arc<TransportCounters>,
     _place: tempfile::TempDir,
 }
 
 impl Running {
-    pub fn start(limits: Limits) -> Self {
+    pub(crate) fn start(limits: Limits) -> Self {
         Self::start_with(limits, true)
     }
 
-    pub fn start_with(limits: Limits, reflection: bool) -> Self {
+    pub(crate) fn start_with(limits: Limits, reflection: bool) -> Self {
+        let _birth = birth();
         let place = tempfile::tempdir().unwrap();
         let socket = place.path().join("countersign.sock");
         let listeners = vec![bind_unix(&socket).unwrap(), bind_loopback("127.0.0.1:0".parse().unwrap()).unwrap()];
@@ -86,29 +97,29 @@ impl Running {
         Self { server, socket, tcp, counters, _place: place }
     }
 
-    pub fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         &self.server
     }
 
-    pub async fn drain(self, deadline: Duration) {
+    pub(crate) async fn drain(self, deadline: Duration) {
         self.server.drain(deadline).await;
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.drain(Duration::from_millis(200)).await;
     }
 
-    pub async fn unix(&self) -> UnixStream {
+    pub(crate) async fn unix(&self) -> UnixStream {
         UnixStream::connect(&self.socket).await.unwrap()
     }
 
-    pub async fn until(&self, condition: impl Fn(&TransportCounters) -> bool) {
+    pub(crate) async fn until(&self, condition: impl Fn(&TransportCounters) -> bool) {
         while !condition(&self.counters) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         Endpoint::from_shared(self.tcp.clone()).unwrap().connect().await.unwrap()
     }
 
@@ -118,23 +129,23 @@ impl Running {
         sender
     }
 
-    pub async fn http2(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
+    pub(crate) async fn http2(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
         send(&mut self.http2_connection().await, path, headers, Full::new(body).boxed()).await
     }
 
-    pub async fn grpc(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
+    pub(crate) async fn grpc(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
         let headers = [&[("content-type", "application/grpc"), ("te", "trailers")], headers].concat();
         self.http2(path, &headers, body).await
     }
 
     /// A gRPC request whose body stays open.
-    pub async fn grpc_unfinished(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn grpc_unfinished(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         let headers = [&[("content-type", "application/grpc")], headers].concat();
         send(&mut self.http2_connection().await, path, &headers, endless()).await
     }
 
     /// The same, left alone; it is on its way when this returns.
-    pub async fn begin_call(&self, path: &str) -> tokio::task::JoinHandle<()> {
+    pub(crate) async fn begin_call(&self, path: &str) -> tokio::task::JoinHandle<()> {
         let mut connection = self.http2_connection().await;
         let path = path.to_owned();
         let task = tokio::spawn(async move {
@@ -148,21 +159,21 @@ impl Running {
     }
 
     /// A Connect request over HTTP/1.1.
-    pub async fn connect(&self, path: &str, content_type: &str, body: &[u8]) -> Reply {
+    pub(crate) async fn connect(&self, path: &str, content_type: &str, body: &[u8]) -> Reply {
         self.http1(&format!("POST {path} HTTP/1.1\r\ncontent-type: {content_type}"), body).await
     }
 
     /// A request over HTTP/1.1 on the Unix socket; `head` goes without host, length and empty line.
-    pub async fn http1(&self, head: &str, body: &[u8]) -> Reply {
+    pub(crate) async fn http1(&self, head: &str, body: &[u8]) -> Reply {
         exchange(self.unix().await, &complete(head, body)).await
     }
 
-    pub async fn http1_tcp(&self, head: &str, body: &[u8]) -> Reply {
+    pub(crate) async fn http1_tcp(&self, head: &str, body: &[u8]) -> Reply {
         let stream = TcpStream::connect(self.tcp.strip_prefix("http://").unwrap()).await.unwrap();
         exchange(stream, &complete(head, body)).await
     }
 
-    pub async fn http1_raw(&self, text: &str) -> Reply {
+    pub(crate) async fn http1_raw(&self, text: &str) -> Reply {
         exchange(self.unix().await, text.as_bytes()).await
     }
 }
@@ -212,32 +223,32 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u
 }
 
 /// An answer; trailers are among the headers.
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
     body: Bytes,
 }
 
 impl Reply {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
 
     /// The code in a Connect error.
-    pub fn json_code(&self) -> String {
+    pub(crate) fn json_code(&self) -> String {
         let error: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
         error["code"].as_str().unwrap().to_owned()
     }
 
-    pub fn grpc_status(&self) -> Option<i32> {
+    pub(crate) fn grpc_status(&self) -> Option<i32> {
         self.headers.get("grpc-status")?.to_str().unwrap().parse().ok()
     }
 
-    pub fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         self.detail::<ErrorInfo>("ErrorInfo").map(|info| info.reason)
     }
 
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         let delay = self.detail::<RetryInfo>("RetryInfo")?.retry_delay?;
         delay.try_into().ok()
     }

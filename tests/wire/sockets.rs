@@ -12,6 +12,8 @@ use std::{
 
 use countersign::grpc::listen::{bind_loopback, bind_unix};
 
+use crate::harness::birth;
+
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
@@ -22,6 +24,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[test]
 fn the_folder_and_the_socket_are_born_with_their_modes() {
+    let _birth = birth();
     let place = tempfile::tempdir().unwrap();
     let socket = place.path().join("run/countersign.sock");
     let listener = bind_unix(&socket).unwrap();
@@ -31,6 +34,7 @@ fn the_folder_and_the_socket_are_born_with_their_modes() {
 
 #[test]
 fn a_stale_socket_is_replaced_and_one_that_answers_is_not() {
+    let _birth = birth();
     let place = tempfile::tempdir().unwrap();
     let socket = place.path().join("s");
     let living = UnixListener::bind(&socket).unwrap();
@@ -44,6 +48,7 @@ fn a_stale_socket_is_replaced_and_one_that_answers_is_not() {
 
 #[test]
 fn nothing_but_a_socket_is_ever_removed() {
+    let _birth = birth();
     let place = tempfile::tempdir().unwrap();
     let (file, link, folder) = (place.path().join("file"), place.path().join("link"), place.path().join("folder"));
     fs::write(&file, "kept").unwrap();
@@ -58,6 +63,7 @@ fn nothing_but_a_socket_is_ever_removed() {
 
 #[test]
 fn a_folder_that_anyone_can_write_to_is_refused() {
+    let _birth = birth();
     let place = tempfile::tempdir().unwrap();
     for bits in [0o777, 0o1777, 0o752] {
         set_mode(place.path(), bits);
@@ -69,6 +75,7 @@ fn a_folder_that_anyone_can_write_to_is_refused() {
 
 #[test]
 fn paths_that_can_be_no_socket_are_refused_with_advice() {
+    let _birth = birth();
     let place = tempfile::tempdir().unwrap();
     let too_long = place.path().join("x".repeat(120));
     assert!(bind_unix(&too_long).unwrap_err().to_string().contains("shorter"));

@@ -1,7 +1,7 @@
 //! The transport over real sockets: what it refuses before any use case, limits, health, reflection, sockets, and a drain
 //! that ends.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, in its helpers too")]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test that cannot go on fails, in its helpers too")]
 
 mod harness;
 mod limits;

@@ -10,7 +10,13 @@
 //!
 //! Each contender is a process of its own. The load comes from this process: 4 connections of 32 calls each.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, unreachable_pub, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    unreachable_pub,
+    reason = "a benchmark"
+)]
 
 mod load;
 mod one_runtime;

@@ -123,6 +123,7 @@ fn announcement(endpoints: &Endpoints, folder: &dev::Folder) -> String {
     let judge = run("hub verify", &on_app);
     let judge_for_another = run("hub verify", &format!("--app {app} --username mallory@example.com"));
     step("seal an OAuth token for a Hub user", seal.clone());
+    step("judge one without opening it (VALID)", format!("{seal} | {judge}"));
     step("seal one and open it again", format!("{seal} | {open}; echo"));
     step("tampered with on the way (MALFORMED)", format!("{seal} | sed 's/......$/000000/' | {judge}"));
     step("out of time (EXPIRED)", format!("{seal_for_a_second} | (sleep 2; cat) | {judge}"));

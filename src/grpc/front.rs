@@ -58,7 +58,11 @@ where
     let counters = &session.transport.counters;
 
     let served = match open(&session, &parts, form, route, arrived) {
-        Err(fault) => Err(fault),
+        Err(fault) => {
+            let limits = session.transport.limits.load_full();
+            message::discard(body, limits.message_bytes, arrived + limits.deadline).await;
+            Err(fault)
+        }
         Ok((form, limits)) => serve(&session, parts, body, form, route, arrived, &request_id, &limits).await,
     };
     let mut answer = served.unwrap_or_else(|fault| {

@@ -87,6 +87,25 @@ where
     }
 }
 
+/// Reads and drops the body of a request that was refused before it was looked at, as far as `limit` and `deadline`
+/// allow: an answer that comes before the end of a request resets its stream, which some clients (curl) take for a
+/// broken connection and never read the answer.
+pub(super) async fn discard<B>(body: B, limit: usize, deadline: Instant)
+where
+    B: Body<Data = Bytes>,
+{
+    let reading = async {
+        let mut body = pin!(body);
+        let mut left = limit;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+            left = rest;
+        }
+    };
+    // Late or not, the answer is the same.
+    let _ = tokio::time::timeout_at(deadline.into(), reading).await;
+}
+
 /// A plain message with the prefix that makes it a gRPC one.
 pub(super) fn with_prefix(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::with_capacity(PREFIX + message.len());

@@ -41,7 +41,7 @@ for ((tenths = 0; ; tenths++)); do
 done
 
 # The commands, continued lines joined.
-sed -n '/^ *# paste these *$/,/^ *# end *$/p' "$scratch/server.out" |
+sed -n '/^ *# paste these/,/^ *# end *$/p' "$scratch/server.out" |
   sed -e :a -e '/\\$/{N;s/\\\n[[:space:]]*//;ba' -e '}' |
   sed -e 's/^[[:space:]]*//' -e '/^#/d' -e '/^$/d' >"$scratch/commands"
 [ -s "$scratch/commands" ] || failed 'no commands between "# paste these" and "# end"'

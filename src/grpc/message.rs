@@ -19,6 +19,9 @@ use crate::authority::Refusal;
 /// Bytes of the prefix of a gRPC message: a flag, and its length as a 32-bit big-endian number.
 pub(super) const PREFIX: usize = 5;
 
+/// Bytes of an overlong request that are read and dropped before it is answered.
+const DISCARD_MAX: usize = 1024 * 1024;
+
 /// Why there is no message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -52,22 +55,10 @@ pub(super) async fn framed<B>(body: B, limit: usize, deadline: Instant) -> Resul
 where
     B: Body<Data = Bytes>,
 {
-    let bytes = collect(body, deadline, |bytes| match prefix(bytes) {
-        None => Ok(PREFIX),
-        Some((0, length)) if length <= limit => Ok(PREFIX + length),
-        Some((0, _)) => Err(Refusal::MessageTooLarge { limit }.into()),
-        Some((1, _)) => Err(Rejection::Compressed.into()),
-        Some(_) => Err(Refusal::Undecodable.into()),
-    });
-    match bytes.await? {
-        Collected::Whole { bytes, ended } => match prefix(&bytes) {
-            Some((_, length)) if bytes.len() == PREFIX + length => Ok(bytes),
-            _ if ended => Err(Refusal::Undecodable.into()),
-            // hyper shows a cancelled stream as one that just ends.
-            _ => Err(Fault::Broken),
-        },
-        Collected::Overlong => Err(Refusal::Undecodable.into()),
-    }
+    let mut body = pin!(body);
+    let read = read_framed(body.as_mut(), limit, deadline).await;
+    discard_after(&read, body, deadline).await;
+    read
 }
 
 /// Reads the body of a Connect request.
@@ -78,13 +69,10 @@ pub(super) async fn plain<B>(body: B, limit: usize, deadline: Instant) -> Result
 where
     B: Body<Data = Bytes>,
 {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::MessageTooLarge { limit }.into());
-    }
-    match collect(body, deadline, |_| Ok(limit)).await? {
-        Collected::Whole { bytes, .. } => Ok(bytes),
-        Collected::Overlong => Err(Refusal::MessageTooLarge { limit }.into()),
-    }
+    let mut body = pin!(body);
+    let read = read_plain(body.as_mut(), limit, deadline).await;
+    discard_after(&read, body, deadline).await;
+    read
 }
 
 /// Reads and drops the body of a request that was refused before it was looked at, as far as `limit` and `deadline`
@@ -104,6 +92,51 @@ where
     };
     // Late or not, the answer is the same.
     let _ = tokio::time::timeout_at(deadline.into(), reading).await;
+}
+
+/// The rest of a request that turned out too large is read too, if it is not much.
+async fn discard_after<B>(read: &Result<Bytes, Fault>, body: B, deadline: Instant)
+where
+    B: Body<Data = Bytes>,
+{
+    if matches!(read, Err(Fault::Refused(Refusal::MessageTooLarge { .. }))) {
+        discard(body, DISCARD_MAX, deadline).await;
+    }
+}
+
+async fn read_framed<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    let bytes = collect(body, deadline, |bytes| match prefix(bytes) {
+        None => Ok(PREFIX),
+        Some((0, length)) if length <= limit => Ok(PREFIX + length),
+        Some((0, _)) => Err(Refusal::MessageTooLarge { limit }.into()),
+        Some((1, _)) => Err(Rejection::Compressed.into()),
+        Some(_) => Err(Refusal::Undecodable.into()),
+    });
+    match bytes.await? {
+        Collected::Whole { bytes, ended } => match prefix(&bytes) {
+            Some((_, length)) if bytes.len() == PREFIX + length => Ok(bytes),
+            _ if ended => Err(Refusal::Undecodable.into()),
+            // hyper shows a cancelled stream as one that just ends.
+            _ => Err(Fault::Broken),
+        },
+        Collected::Overlong => Err(Refusal::Undecodable.into()),
+    }
+}
+
+async fn read_plain<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Refusal::MessageTooLarge { limit }.into());
+    }
+    match collect(body, deadline, |_| Ok(limit)).await? {
+        Collected::Whole { bytes, .. } => Ok(bytes),
+        Collected::Overlong => Err(Refusal::MessageTooLarge { limit }.into()),
+    }
 }
 
 /// A plain message with the prefix that makes it a gRPC one.

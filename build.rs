@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     tonic_prost_build::configure()
         .build_transport(false)
+        .build_server(false)
         .codec_path("crate::grpc::codec::UnaryCodec")
         .skip_debug(SECRET_MESSAGES.iter().map(|message| format!(".countersign.v1.{message}")))
         .compile_fds(descriptors)?;

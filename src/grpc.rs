@@ -5,6 +5,7 @@
 //! speaks HTTP/2 or HTTP/1.1, `front` admits and routes, `liveauth` and `hub_token` call the use cases, and `status`
 //! words every refusal. [`connect`] is a translation in front of the same services, not a second API.
 
+mod answer;
 pub mod client;
 pub mod codec;
 mod connect;
@@ -22,6 +23,7 @@ pub mod proto;
 mod reflection;
 mod request_id;
 mod route;
+mod rpc;
 mod serve;
 mod session;
 mod status;

@@ -1,6 +1,6 @@
 //! What an RPC costs the server, in CPU time, over loopback TCP without TLS.
 //!
-//! `cargo bench --bench rpc [-- ROUNDS]`. Each round drives every contender with the same load, one after the
+//! `cargo bench --bench rpc [-- ROUNDS [WORD]]`; with a word, only the yardstick and what has the word in its name. Each round drives every contender with the same load, one after the
 //! other, so that what the machine does besides falls on all of them; medians over the rounds are compared:
 //!
 //! - *stock, empty*: one RPC with empty messages, on tonic's own server under `#[tokio::main]`;
@@ -45,10 +45,11 @@ fn main() {
     }
     let rounds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(5);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(compare(rounds));
+    let wanted = args.iter().find(|arg| !arg.starts_with('-') && arg.parse::<usize>().is_err());
+    runtime.block_on(compare(rounds, wanted.map_or("", String::as_str)));
 }
 
-async fn compare(rounds: usize) {
+async fn compare(rounds: usize, wanted: &str) {
     let stock = Server::this("--stock");
     let one_runtime = Server::this("--one-runtime");
     let began = Instant::now();
@@ -68,6 +69,8 @@ async fn compare(rounds: usize) {
         ("countersign, Verify 32 B", &ours, 1, Call::Verify(token)),
         ("countersign, BatchMintHash an item", &ours, BATCH, Call::Batch),
     ];
+    let contenders: Vec<_> =
+        contenders.into_iter().enumerate().filter(|(i, c)| *i == 0 || c.0.contains(wanted)).map(|(_, c)| c).collect();
     let mut results: Vec<Result> =
         contenders.iter().map(|(name, ..)| Result { name, cpu: Vec::new(), rate: Vec::new() }).collect();
     for round in 0..=rounds {

@@ -10,17 +10,17 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header, request::Parts};
 use http_body::Body;
-use tonic::Status;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::{
+    answer::{self, Answer, AnswerBody},
     connect, host,
     limit::{InFlight, Limits, SHED_RETRY},
     message::{self, Fault, Whole},
-    proto::{hub_token_service_server::HubTokenServiceServer, live_auth_service_server::LiveAuthServiceServer},
     reflection,
     request_id::X_REQUEST_ID,
-    route::{self, Route, Service},
+    route::{self, Route},
+    rpc::{self, Form},
     session::{Exchange, Gate, Session},
     status::{self, Rejection},
     timeout,
@@ -30,18 +30,8 @@ use crate::{
     authority::{Call, Refusal},
 };
 
-/// The body of every answer.
-pub(super) type Answer = Response<tonic::body::Body>;
-
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-
-/// How a request, and so its answer, is put on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Form {
-    Grpc,
-    Connect(connect::Codec),
-}
 
 /// Answers one request.
 pub(super) async fn answer<B>(session: Arc<Session>, request: Request<B>) -> Result<Answer, Infallible>
@@ -69,6 +59,11 @@ where
         match &fault {
             Fault::Refused(refusal) | Fault::Explained(refusal, _) => {
                 session.record(route.op(), &request_id, arrived, refusal);
+            }
+            Fault::Answered(status) => {
+                if let Some(refusal) = status::to_record(status) {
+                    session.record(route.op(), &request_id, arrived, refusal);
+                }
             }
             Fault::Rejected(_) | Fault::Broken => {
                 counters.requests_rejected.fetch_add(1, Ordering::Relaxed);
@@ -145,7 +140,9 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
     if let Route::Reflection(version) = route {
-        return Ok(reflection::serve(version, limits.message_bytes, Request::from_parts(parts, body)).await);
+        return Ok(reflection::serve(version, limits.message_bytes, Request::from_parts(parts, body))
+            .await
+            .map(AnswerBody::Stream));
     }
     let asked = match form {
         Form::Grpc => timeout::of_grpc(&parts.headers)?,
@@ -160,41 +157,26 @@ where
     let _in_flight = InFlight::enter(&session.transport.counters.in_flight, limits.in_flight, route::mints(op))
         .ok_or(Refusal::Overloaded { retry_after: SHED_RETRY })?;
     let limit = if route::is_batch(op) { limits.batch_bytes } else { limits.message_bytes };
-    let message = match form {
-        Form::Grpc => message::framed(body, limit, deadline).await?,
-        Form::Connect(codec) => {
-            let plain = message::plain(body, limit, deadline).await?;
-            message::with_prefix(&connect::request(codec, op, plain)?)
-        }
-    };
-    let exchange = Arc::new(Exchange {
-        session: Arc::clone(session),
-        request_id: request_id.clone(),
-        arrived,
-        deadline,
-        rate: limits.rate,
-    });
-    let answer = match route::service(op) {
-        Some(Service::LiveAuth) => grpc_call(LiveAuthServiceServer::from_arc(exchange), parts, message).await,
-        Some(Service::HubToken) => grpc_call(HubTokenServiceServer::from_arc(exchange), parts, message).await,
-        None => return Err(Refusal::UnknownMethod.into()),
-    };
-    if let Some(refusal) = answer.extensions().get::<Status>().and_then(status::to_record) {
-        session.record(op, request_id, arrived, refusal);
-    }
+    let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate };
     match form {
-        Form::Grpc => Ok(answer),
-        Form::Connect(codec) => Ok(connect::response(codec, op, answer).await),
+        Form::Grpc => {
+            let request = message::framed(body, limit, deadline).await?;
+            rpc::call(op, form, &exchange, &request).map(answer::message)
+        }
+        Form::Connect(codec) => {
+            let request = message::plain(body, limit, deadline).await?;
+            rpc::call(op, form, &exchange, &request).map(|message| connect::response(codec, message))
+        }
     }
 }
 
 /// Calls a tonic service with a message that is all there.
 async fn grpc_call<S>(mut service: S, parts: Parts, message: Bytes) -> Answer
 where
-    S: tonic::codegen::Service<Request<Whole>, Response = Answer, Error = Infallible>,
+    S: tonic::codegen::Service<Request<Whole>, Response = Response<tonic::body::Body>, Error = Infallible>,
 {
     match service.call(Request::from_parts(parts, Whole::new(message))).await {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map(AnswerBody::Stream),
         Err(never) => match never {},
     }
 }
@@ -202,12 +184,13 @@ where
 /// The answer to a gRPC request that reached no service.
 fn grpc_fault(fault: Fault) -> Answer {
     match fault {
-        Fault::Refused(refusal) => status::recorded(&refusal).into_http(),
-        Fault::Explained(refusal, message) => status::with_message(&refusal, message).into_http(),
+        Fault::Refused(refusal) => answer::status(status::recorded(&refusal)),
+        Fault::Explained(refusal, message) => answer::status(status::with_message(&refusal, message)),
+        Fault::Answered(status) => answer::status(status),
         // Hardly anyone is left to read it.
-        Fault::Broken => status::recorded(&Refusal::Undecodable).into_http(),
+        Fault::Broken => answer::status(status::recorded(&Refusal::Undecodable)),
         Fault::Rejected(rejection) => {
-            let mut answer: Answer = rejection.status().into_http();
+            let mut answer = answer::status(rejection.status());
             if let Some(http) = rejection.http_status() {
                 *answer.status_mut() = http;
             }

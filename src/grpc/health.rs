@@ -11,9 +11,9 @@ use tokio_stream::{Stream, wrappers::WatchStream};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server};
 
-use super::proto::{hub_token_service_server, live_auth_service_server};
+use super::route::{HUB_TOKEN_SERVICE, LIVE_AUTH_SERVICE};
 
-const NAMES: [&str; 3] = ["", live_auth_service_server::SERVICE_NAME, hub_token_service_server::SERVICE_NAME];
+const NAMES: [&str; 3] = ["", LIVE_AUTH_SERVICE, HUB_TOKEN_SERVICE];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {

@@ -1,95 +1,119 @@
-//! `HubTokenService`: decode, call the authority, encode.
+//! `HubTokenService`: from its messages to the authority and back.
 
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use super::{
     proto::{
-        self, batch_open_result, batch_reseal_result, batch_seal_result, batch_verify_result,
-        hub_token_service_server::HubTokenService,
+        self, batch_open_result::Result as OpenResult, batch_reseal_result::Result as ResealResult,
+        batch_seal_result::Result as SealResult, batch_verify_result::Result as VerifyResult,
     },
+    rpc::{Rpc, batch},
     session::Exchange,
-    status, verdicts,
+    verdicts,
 };
 use crate::authority::{Claims, JudgedToken, OpenedToken, Present, ResealedToken, Seal, SealedToken};
 
-type Answer<T> = Result<Response<T>, Status>;
+impl Rpc for proto::SealRequest {
+    type Answer = proto::SealResponse;
 
-#[tonic::async_trait]
-impl HubTokenService for Exchange {
-    async fn seal(&self, request: Request<proto::SealRequest>) -> Answer<proto::SealResponse> {
-        let request = request.into_inner();
-        self.work(|authority, call| authority.seal(call, &to_seal(&request))).map(sealed).map(Response::new)
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        exchange.work(|authority, call| authority.seal(call, &to_seal(self))).map(sealed)
     }
+}
 
-    async fn open(&self, request: Request<proto::OpenRequest>) -> Answer<proto::OpenResponse> {
-        let request = request.into_inner();
-        self.work(|authority, call| authority.open(call, &request.presented())).map(opened).map(Response::new)
+impl Rpc for proto::BatchSealRequest {
+    type Answer = proto::BatchSealResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let results = batch(
+            exchange,
+            &self.items,
+            to_seal,
+            |a, call, items| a.batch_seal(call, items),
+            |item| {
+                let result = item.map_or_else(SealResult::Error, |token| SealResult::Response(sealed(token)));
+                proto::BatchSealResult { result: Some(result) }
+            },
+        )?;
+        Ok(proto::BatchSealResponse { results })
     }
+}
 
-    async fn verify(&self, request: Request<proto::VerifyRequest>) -> Answer<proto::VerifyResponse> {
-        let request = request.into_inner();
-        self.work(|authority, call| authority.verify(call, &request.presented())).map(judged).map(Response::new)
+impl Rpc for proto::OpenRequest {
+    type Answer = proto::OpenResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        exchange.work(|authority, call| authority.open(call, &self.presented())).map(opened)
     }
+}
 
-    async fn reseal(&self, request: Request<proto::ResealRequest>) -> Answer<proto::ResealResponse> {
-        let request = request.into_inner();
-        self.work(|authority, call| authority.reseal(call, &request.presented())).map(resealed).map(Response::new)
+impl Rpc for proto::BatchOpenRequest {
+    type Answer = proto::BatchOpenResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let results = batch(
+            exchange,
+            &self.items,
+            Presenting::presented,
+            |a, call, items| a.batch_open(call, items),
+            |item| {
+                let result = item.map_or_else(OpenResult::Error, |token| OpenResult::Response(opened(token)));
+                proto::BatchOpenResult { result: Some(result) }
+            },
+        )?;
+        Ok(proto::BatchOpenResponse { results })
     }
+}
 
-    async fn batch_seal(&self, request: Request<proto::BatchSealRequest>) -> Answer<proto::BatchSealResponse> {
-        let items = request.into_inner().items;
-        let done = self.work_on_batch(items.len(), |authority, call| {
-            authority.batch_seal(call, &items.iter().map(to_seal).collect::<Vec<_>>())
-        })?;
-        let results = done.into_iter().map(|item| proto::BatchSealResult {
-            result: Some(match item {
-                Ok(token) => batch_seal_result::Result::Response(sealed(token)),
-                Err(refusal) => batch_seal_result::Result::Error(status::of_item(&refusal)),
-            }),
-        });
-        Ok(Response::new(proto::BatchSealResponse { results: results.collect() }))
+impl Rpc for proto::VerifyRequest {
+    type Answer = proto::VerifyResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        exchange.work(|authority, call| authority.verify(call, &self.presented())).map(judged)
     }
+}
 
-    async fn batch_open(&self, request: Request<proto::BatchOpenRequest>) -> Answer<proto::BatchOpenResponse> {
-        let items = request.into_inner().items;
-        let done = self.work_on_batch(items.len(), |authority, call| {
-            authority.batch_open(call, &items.iter().map(Presenting::presented).collect::<Vec<_>>())
-        })?;
-        let results = done.into_iter().map(|item| proto::BatchOpenResult {
-            result: Some(match item {
-                Ok(token) => batch_open_result::Result::Response(opened(token)),
-                Err(refusal) => batch_open_result::Result::Error(status::of_item(&refusal)),
-            }),
-        });
-        Ok(Response::new(proto::BatchOpenResponse { results: results.collect() }))
+impl Rpc for proto::BatchVerifyRequest {
+    type Answer = proto::BatchVerifyResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let results = batch(
+            exchange,
+            &self.items,
+            Presenting::presented,
+            |a, call, items| a.batch_verify(call, items),
+            |item| {
+                let result = item.map_or_else(VerifyResult::Error, |token| VerifyResult::Response(judged(token)));
+                proto::BatchVerifyResult { result: Some(result) }
+            },
+        )?;
+        Ok(proto::BatchVerifyResponse { results })
     }
+}
 
-    async fn batch_verify(&self, request: Request<proto::BatchVerifyRequest>) -> Answer<proto::BatchVerifyResponse> {
-        let items = request.into_inner().items;
-        let done = self.work_on_batch(items.len(), |authority, call| {
-            authority.batch_verify(call, &items.iter().map(Presenting::presented).collect::<Vec<_>>())
-        })?;
-        let results = done.into_iter().map(|item| proto::BatchVerifyResult {
-            result: Some(match item {
-                Ok(token) => batch_verify_result::Result::Response(judged(token)),
-                Err(refusal) => batch_verify_result::Result::Error(status::of_item(&refusal)),
-            }),
-        });
-        Ok(Response::new(proto::BatchVerifyResponse { results: results.collect() }))
+impl Rpc for proto::ResealRequest {
+    type Answer = proto::ResealResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        exchange.work(|authority, call| authority.reseal(call, &self.presented())).map(resealed)
     }
+}
 
-    async fn batch_reseal(&self, request: Request<proto::BatchResealRequest>) -> Answer<proto::BatchResealResponse> {
-        let items = request.into_inner().items;
-        let done = self.work_on_batch(items.len(), |authority, call| {
-            authority.batch_reseal(call, &items.iter().map(Presenting::presented).collect::<Vec<_>>())
-        })?;
-        let results = done.into_iter().map(|item| proto::BatchResealResult {
-            result: Some(match item {
-                Ok(token) => batch_reseal_result::Result::Response(resealed(token)),
-                Err(refusal) => batch_reseal_result::Result::Error(status::of_item(&refusal)),
-            }),
-        });
-        Ok(Response::new(proto::BatchResealResponse { results: results.collect() }))
+impl Rpc for proto::BatchResealRequest {
+    type Answer = proto::BatchResealResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let results = batch(
+            exchange,
+            &self.items,
+            Presenting::presented,
+            |a, call, items| a.batch_reseal(call, items),
+            |item| {
+                let result = item.map_or_else(ResealResult::Error, |token| ResealResult::Response(resealed(token)));
+                proto::BatchResealResult { result: Some(result) }
+            },
+        )?;
+        Ok(proto::BatchResealResponse { results })
     }
 }
 

@@ -1,63 +1,67 @@
-//! `LiveAuthService`: decode, call the authority, encode.
+//! `LiveAuthService`: from its messages to the authority and back.
 
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use super::{
     proto::{
-        self, batch_mint_hash_result, batch_verify_hash_result, live_auth_service_server::LiveAuthService,
+        self, batch_mint_hash_result::Result as MintResult, batch_verify_hash_result::Result as VerifyResult,
         mint_hash_request, verify_hash_request,
     },
+    rpc::{Rpc, batch},
     session::Exchange,
-    status, verdicts,
+    verdicts,
 };
 use crate::authority::{JudgedHash, MintHash, MintedHash, Origin, Validity, VerifyHash};
 
-type Answer<T> = Result<Response<T>, Status>;
+impl Rpc for proto::MintHashRequest {
+    type Answer = proto::MintHashResponse;
 
-#[tonic::async_trait]
-impl LiveAuthService for Exchange {
-    async fn mint_hash(&self, request: Request<proto::MintHashRequest>) -> Answer<proto::MintHashResponse> {
-        let request = request.into_inner();
-        self.work(|authority, call| authority.mint_hash(call, &to_mint(&request))).map(minted).map(Response::new)
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        exchange.work(|authority, call| authority.mint_hash(call, &to_mint(self))).map(minted)
     }
+}
 
-    async fn verify_hash(&self, request: Request<proto::VerifyHashRequest>) -> Answer<proto::VerifyHashResponse> {
-        let request = request.into_inner();
-        self.work(|authority, call| authority.verify_hash(call, &to_verify(&request))).map(judged).map(Response::new)
+impl Rpc for proto::VerifyHashRequest {
+    type Answer = proto::VerifyHashResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        exchange.work(|authority, call| authority.verify_hash(call, &to_verify(self))).map(judged)
     }
+}
 
-    async fn batch_mint_hash(
-        &self,
-        request: Request<proto::BatchMintHashRequest>,
-    ) -> Answer<proto::BatchMintHashResponse> {
-        let items = request.into_inner().items;
-        let done = self.work_on_batch(items.len(), |authority, call| {
-            authority.batch_mint_hash(call, &items.iter().map(to_mint).collect::<Vec<_>>())
-        })?;
-        let results = done.into_iter().map(|item| proto::BatchMintHashResult {
-            result: Some(match item {
-                Ok(hash) => batch_mint_hash_result::Result::Response(minted(hash)),
-                Err(refusal) => batch_mint_hash_result::Result::Error(status::of_item(&refusal)),
-            }),
-        });
-        Ok(Response::new(proto::BatchMintHashResponse { results: results.collect() }))
+impl Rpc for proto::BatchMintHashRequest {
+    type Answer = proto::BatchMintHashResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let results = batch(
+            exchange,
+            &self.items,
+            to_mint,
+            |a, call, items| a.batch_mint_hash(call, items),
+            |item| {
+                let result = item.map_or_else(MintResult::Error, |hash| MintResult::Response(minted(hash)));
+                proto::BatchMintHashResult { result: Some(result) }
+            },
+        )?;
+        Ok(proto::BatchMintHashResponse { results })
     }
+}
 
-    async fn batch_verify_hash(
-        &self,
-        request: Request<proto::BatchVerifyHashRequest>,
-    ) -> Answer<proto::BatchVerifyHashResponse> {
-        let items = request.into_inner().items;
-        let done = self.work_on_batch(items.len(), |authority, call| {
-            authority.batch_verify_hash(call, &items.iter().map(to_verify).collect::<Vec<_>>())
-        })?;
-        let results = done.into_iter().map(|item| proto::BatchVerifyHashResult {
-            result: Some(match item {
-                Ok(hash) => batch_verify_hash_result::Result::Response(judged(hash)),
-                Err(refusal) => batch_verify_hash_result::Result::Error(status::of_item(&refusal)),
-            }),
-        });
-        Ok(Response::new(proto::BatchVerifyHashResponse { results: results.collect() }))
+impl Rpc for proto::BatchVerifyHashRequest {
+    type Answer = proto::BatchVerifyHashResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let results = batch(
+            exchange,
+            &self.items,
+            to_verify,
+            |a, call, items| a.batch_verify_hash(call, items),
+            |item| {
+                let result = item.map_or_else(VerifyResult::Error, |hash| VerifyResult::Response(judged(hash)));
+                proto::BatchVerifyHashResult { result: Some(result) }
+            },
+        )?;
+        Ok(proto::BatchVerifyHashResponse { results })
     }
 }
 

@@ -13,6 +13,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
+use tonic::Status;
+
 use super::status::Rejection;
 use crate::authority::Refusal;
 
@@ -23,12 +25,14 @@ pub(super) const PREFIX: usize = 5;
 const DISCARD_MAX: usize = 1024 * 1024;
 
 /// Why there is no message.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Fault {
     /// The call is refused.
     Refused(Refusal),
     /// The same, in words that fit better than the refusal's own.
     Explained(Refusal, String),
+    /// A use case's work ended with this status.
+    Answered(Status),
     /// It is no call.
     Rejected(Rejection),
     /// The body broke off: the caller has gone, or does not keep to HTTP.
@@ -139,15 +143,6 @@ where
     }
 }
 
-/// A plain message with the prefix that makes it a gRPC one.
-pub(super) fn with_prefix(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(PREFIX + message.len());
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-    framed.put_slice(message);
-    framed.freeze()
-}
-
 /// What came of reading a body.
 enum Collected {
     /// All of it; `ended` if the peer said that this was all.
@@ -247,6 +242,13 @@ mod tests {
     use std::{collections::VecDeque, time::Duration};
 
     use super::*;
+
+    // A status cannot be compared; what it shows can.
+    impl PartialEq for Fault {
+        fn eq(&self, other: &Self) -> bool {
+            format!("{self:?}") == format!("{other:?}")
+        }
+    }
 
     /// Frames one after the other, and then the end or nothing for ever.
     struct Parts(VecDeque<Vec<u8>>, bool);

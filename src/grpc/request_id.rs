@@ -40,7 +40,10 @@ impl RequestIds {
             digits[0] = HEX[usize::from(byte >> 4)];
             digits[1] = HEX[usize::from(byte & 15)];
         }
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"))
+        let mut id = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"));
+        // No secret, but never the same again: a place in the compression table of HTTP/2 would be wasted on it.
+        id.set_sensitive(true);
+        id
     }
 }
 

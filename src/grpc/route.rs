@@ -2,6 +2,10 @@
 
 use crate::audit::Op;
 
+/// The services' full names.
+pub(super) const LIVE_AUTH_SERVICE: &str = "countersign.v1.LiveAuthService";
+pub(super) const HUB_TOKEN_SERVICE: &str = "countersign.v1.HubTokenService";
+
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Route {
@@ -26,15 +30,6 @@ pub(super) enum ReflectionVersion {
     V1Alpha,
 }
 
-/// The two services of the API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Service {
-    /// `LiveAuthService`
-    LiveAuth,
-    /// `HubTokenService`
-    HubToken,
-}
-
 impl Route {
     /// What the path names.
     pub(super) fn of(path: &str) -> Self {
@@ -42,14 +37,14 @@ impl Route {
             return Self::Unknown;
         };
         match service {
-            "countersign.v1.LiveAuthService" => match method {
+            LIVE_AUTH_SERVICE => match method {
                 "MintHash" => Self::Call(Op::MintHash),
                 "VerifyHash" => Self::Call(Op::VerifyHash),
                 "BatchMintHash" => Self::Call(Op::BatchMintHash),
                 "BatchVerifyHash" => Self::Call(Op::BatchVerifyHash),
                 _ => Self::Unknown,
             },
-            "countersign.v1.HubTokenService" => match method {
+            HUB_TOKEN_SERVICE => match method {
                 "Seal" => Self::Call(Op::Seal),
                 "Open" => Self::Call(Op::Open),
                 "Verify" => Self::Call(Op::Verify),
@@ -105,22 +100,6 @@ pub(super) const fn mints(op: Op) -> bool {
         | Op::BatchOpen
         | Op::BatchVerify
         | Op::Unknown => false,
-    }
-}
-
-/// The service that an RPC belongs to.
-pub(super) const fn service(op: Op) -> Option<Service> {
-    match op {
-        Op::MintHash | Op::VerifyHash | Op::BatchMintHash | Op::BatchVerifyHash => Some(Service::LiveAuth),
-        Op::Seal
-        | Op::Open
-        | Op::Verify
-        | Op::Reseal
-        | Op::BatchSeal
-        | Op::BatchOpen
-        | Op::BatchVerify
-        | Op::BatchReseal => Some(Service::HubToken),
-        Op::Unknown => None,
     }
 }
 

@@ -95,17 +95,17 @@ impl Session {
     }
 }
 
-/// One call. The services of the API are implemented on it (`liveauth`, `hub_token`).
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) session: Arc<Session>,
-    pub(super) request_id: HeaderValue,
+/// One call, from its arrival to its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange<'a> {
+    pub(super) session: &'a Session,
+    pub(super) request_id: &'a HeaderValue,
     pub(super) arrived: Instant,
     pub(super) deadline: Instant,
     pub(super) rate: Option<Rate>,
 }
 
-impl Exchange {
+impl Exchange<'_> {
     /// Does a unary call's work: the whole use case, from permit to record.
     pub(super) fn work<T>(&self, work: impl FnOnce(&Authority, Call<'_>) -> Result<T, Refusal>) -> Result<T, Status> {
         // The caller may be gone by the time its call's turn comes.

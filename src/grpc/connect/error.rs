@@ -2,13 +2,12 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use http::{Response, StatusCode, header};
-use http_body_util::Full;
 use prost::Message as _;
 use serde::Serialize;
 use tonic::{Code, Status};
 
 use super::JSON;
-use crate::grpc::front::Answer;
+use crate::grpc::answer::{Answer, AnswerBody};
 
 #[derive(Serialize)]
 struct Error<'a> {
@@ -35,7 +34,7 @@ pub(super) fn answer(status: &Status, http: Option<StatusCode>) -> Answer {
     let (code, implied) = name(status.code());
     let error = Error { code, message: status.message(), details: details.collect() };
     let body = serde_json::to_vec(&error).unwrap_or_default();
-    let mut answer = Response::new(tonic::body::Body::new(Full::new(body.into())));
+    let mut answer = Response::new(AnswerBody::Plain(Some(body.into())));
     *answer.status_mut() = http.unwrap_or(implied);
     answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
     answer

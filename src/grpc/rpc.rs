@@ -1,0 +1,106 @@
+//! The RPCs as a table: from an operation and the bytes of a request to the bytes of its answer, in either encoding.
+//! Every RPC here takes one message and gives one, at once, so none of the machinery for streams is needed: its
+//! boxes and state machines would cost more than a mint does.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use prost::Message;
+use serde::{Serialize, de::DeserializeOwned};
+use tonic::Status;
+
+use super::{
+    codec::Decodable,
+    connect,
+    message::{Fault, PREFIX},
+    proto,
+    session::Exchange,
+    status,
+};
+use crate::{
+    audit::Op,
+    authority::{Authority, Batch, Call, Refusal},
+};
+
+/// How messages are encoded, and how they stand in a body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// Protobuf behind gRPC's five bytes.
+    Grpc,
+    /// As the content type says, and alone.
+    Connect(connect::Codec),
+}
+
+/// A request message, and what becomes of it.
+pub(super) trait Rpc: Decodable + DeserializeOwned {
+    /// The answer's message.
+    type Answer: Message + Serialize;
+
+    /// Calls the use case.
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status>;
+}
+
+/// Runs the RPC on a request's body; gives the body of the answer.
+pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<Bytes, Fault> {
+    let run = match op {
+        Op::MintHash => answer::<proto::MintHashRequest>,
+        Op::VerifyHash => answer::<proto::VerifyHashRequest>,
+        Op::BatchMintHash => answer::<proto::BatchMintHashRequest>,
+        Op::BatchVerifyHash => answer::<proto::BatchVerifyHashRequest>,
+        Op::Seal => answer::<proto::SealRequest>,
+        Op::Open => answer::<proto::OpenRequest>,
+        Op::Verify => answer::<proto::VerifyRequest>,
+        Op::Reseal => answer::<proto::ResealRequest>,
+        Op::BatchSeal => answer::<proto::BatchSealRequest>,
+        Op::BatchOpen => answer::<proto::BatchOpenRequest>,
+        Op::BatchVerify => answer::<proto::BatchVerifyRequest>,
+        Op::BatchReseal => answer::<proto::BatchResealRequest>,
+        Op::Unknown => return Err(Refusal::UnknownMethod.into()),
+    };
+    run(form, exchange, body)
+}
+
+/// The same for the items of a batch, which are first paid for. `wrap` makes an item's result.
+pub(super) fn batch<'r, I, Q, T, R>(
+    exchange: &Exchange<'_>,
+    items: &'r [I],
+    ask: impl Fn(&'r I) -> Q,
+    use_case: impl FnOnce(&Authority, Call<'_>, &[Q]) -> Batch<T>,
+    wrap: impl Fn(Result<T, proto::ItemError>) -> R,
+) -> Result<Vec<R>, Status> {
+    let done = exchange.work_on_batch(items.len(), |authority, call| {
+        let asked: Vec<Q> = items.iter().map(ask).collect();
+        use_case(authority, call, &asked)
+    })?;
+    Ok(done.into_iter().map(|item| wrap(item.map_err(|refusal| status::of_item(&refusal)))).collect())
+}
+
+fn answer<M: Rpc>(form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<Bytes, Fault> {
+    let request = match form {
+        Form::Grpc => proto_request::<M>(body.get(PREFIX..).unwrap_or_default()),
+        Form::Connect(connect::Codec::Proto) => proto_request::<M>(body),
+        Form::Connect(connect::Codec::Json) => {
+            connect::read_json::<M>(body).map_err(|problem| Fault::Explained(Refusal::Undecodable, problem))
+        }
+    }?;
+    let answer = request.run(exchange).map_err(Fault::Answered)?;
+    match form {
+        Form::Grpc => Ok(framed(&answer)),
+        Form::Connect(connect::Codec::Proto) => Ok(answer.encode_to_vec().into()),
+        Form::Connect(connect::Codec::Json) => {
+            serde_json::to_vec(&answer).map(Bytes::from).map_err(|_| Refusal::Internal.into())
+        }
+    }
+}
+
+fn proto_request<M: Rpc>(body: &[u8]) -> Result<M, Fault> {
+    M::from_wire(body).map_err(|_| Refusal::Undecodable.into())
+}
+
+/// A message behind its prefix: not compressed, so long.
+fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut framed = BytesMut::with_capacity(PREFIX + length);
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(length).expect("an answer is far below 4 GiB"));
+    message.encode_raw(&mut framed);
+    framed.freeze()
+}

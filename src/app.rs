@@ -1,8 +1,11 @@
 //! Wiring: refuses what cannot be protected, loads, binds, serves, reloads on SIGHUP and drains on SIGTERM.
 
 pub mod dev;
+mod log;
 mod reload;
 mod startup;
+
+pub use startup::harden;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -71,13 +74,17 @@ impl Failure {
 /// A [`Failure`].
 pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) -> Result<(), Failure> {
     startup::refuse_what_cannot_be_protected(&config, &options)?;
-    startup::harden();
-    startup::log(&config.log, options.dev.is_some())?;
+    let not_done = harden();
+    let _logging = log::start(&config.log, options.dev.is_some())?;
+    for problem in not_done {
+        tracing::warn!("not as closed as it should be: {problem}");
+    }
+    advise(&config);
     let clock = Clock::system();
     let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
     startup::judge_keys(&loaded, options.dev.is_some())?;
     let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
-    let metrics = Arc::new(Metrics::new(clock.clone(), config.seal_limits.alarm));
+    let metrics = Arc::new(Metrics::new(clock.clone()));
     metrics.reloads.started(clock.now());
     let authority = Arc::new(Authority::new(clock, state, Arc::clone(&metrics)));
 
@@ -97,6 +104,12 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
         .build()
         .map_err(|error| Failure::ours(format!("the runtime does not start: {error}")))?;
     runtime.block_on(serve(config, options, authority, metrics, (listeners, web), endpoints, announce))
+}
+
+fn advise(config: &Config) {
+    for line in config.advice() {
+        tracing::warn!("configuration: {line}");
+    }
 }
 
 async fn serve(
@@ -140,6 +153,7 @@ async fn serve(
                     Ok(taken) => {
                         server.reload_limits(taken.limits);
                         config = taken;
+                        advise(&config);
                         reload::swapped(&metrics, &readiness, &authority);
                     }
                     Err(problem) => reload::refused(&metrics, &readiness, &authority, problem),

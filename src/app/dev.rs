@@ -69,9 +69,7 @@ impl Folder {
             None => temporary()?,
         };
         let location = Location { keyring: folder.path.join("keyring"), kek_file: folder.path.join("kek") };
-        if !location.keyring.exists() {
-            make_keys(&location, now).map_err(|error| Failure::usage(error.to_string()))?;
-        }
+        make_keys(&location, now).map_err(|error| Failure::usage(error.to_string()))?;
         let config = folder.config_file();
         if !config.exists() {
             fs::write(&config, CONFIG).map_err(|error| cannot(&config, &error))?;
@@ -126,15 +124,24 @@ fn temporary() -> Result<Folder, Failure> {
     Ok(Folder { path, temporary: true })
 }
 
+/// Makes what is missing, so that a start that was cut short is made up for.
 fn make_keys(location: &Location, now: UnixSeconds) -> Result<(), keystore::KeystoreError> {
     let name = |text| KeyName::new(text).expect("the sample names are key names");
-    let sample = Secret::copied(SAMPLE_SECRET);
-    keystore::init(location, now)?;
+    let (domain, app) = (name(DOMAIN), name(APP));
+    if !location.keyring.exists() {
+        keystore::init(location, now)?;
+    }
+    let there = keystore::summary(&location.keyring)?.keys;
+    let lacks = |name: &KeyName| there.iter().all(|key| key.name != *name);
     let (kind, suite) = (KeyKind::LiveAuth, Suite::Aes256Gcm);
-    let name_of_domain = name(DOMAIN);
-    let import = Import { name: &name_of_domain, kind, suite, secret: sample, activates_at: None, allow_sample: true };
-    keystore::import(location, &import, now)?;
-    keystore::create(location, &name(APP), KeyKind::Hat1, suite, None, now)?;
+    if lacks(&domain) {
+        let secret = Secret::copied(SAMPLE_SECRET);
+        let import = Import { name: &domain, kind, suite, secret, activates_at: None, allow_sample: true };
+        keystore::import(location, &import, now)?;
+    }
+    if lacks(&app) {
+        keystore::create(location, &app, KeyKind::Hat1, suite, None, now)?;
+    }
     Ok(())
 }
 

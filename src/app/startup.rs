@@ -1,15 +1,9 @@
 //! What happens before the first thread: what cannot be protected is refused, and the process closes itself.
 
-use std::io::IsTerminal as _;
-
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Options};
-use crate::{
-    config::{Config, Log, LogFormat},
-    keystore::Loaded,
-};
+use crate::{config::Config, keystore::Loaded};
 
 pub(super) const EMPTY_POLICY: &str =
     "policy.rules is empty, so every call would be denied; add a rule (deploy/config.toml shows three)";
@@ -27,31 +21,23 @@ pub(super) fn refuse_what_cannot_be_protected(config: &Config, options: &Options
     Ok(())
 }
 
-/// No core dumps, no tracing by others of the same user, no new privileges, no files for others.
-pub(super) fn harden() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    let closed = rustix::process::setrlimit(Resource::Core, none)
-        .and_then(|()| rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))
-        .and_then(|()| rustix::thread::set_no_new_privs(true));
+/// No core dumps, no tracing by others of the same user, no new privileges, no files for others, and as many
+/// descriptors as the system allows. To be called before any secret is read; gives what could not be done.
+#[must_use]
+pub fn harden() -> Vec<String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    if let Err(error) = closed {
-        tracing::warn!(%error, "the process could not close itself to core dumps and debuggers");
-    }
-}
-
-/// Lines go to standard error; standard output is for what a command was asked for.
-pub(super) fn log(log: &Log, dev: bool) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|error| Failure::usage(format!("log.level {:?} is not understood: {error}", log.level)))?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(dev && std::io::stderr().is_terminal());
-    let set = match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Human => lines.compact().with_target(false).try_init(),
-    };
-    set.map_err(|error| Failure::ours(format!("logging does not start: {error}")))
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let steps = [
+        ("core dumps stay possible", rustix::process::setrlimit(Resource::Core, none)),
+        ("debuggers stay possible", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)),
+        ("new privileges stay possible", rustix::thread::set_no_new_privs(true)),
+        (
+            "the limit of open files stays low",
+            rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }),
+        ),
+    ];
+    steps.into_iter().filter_map(|(what, done)| done.err().map(|error| format!("{what}: {error}"))).collect()
 }
 
 /// Says what is worth saying of the keys that were loaded, and refuses the vendor's published sample secret

@@ -51,10 +51,10 @@ pub(super) fn print_json(response: &impl Serialize) -> Result<(), Failure> {
     print(&format!("{json}\n"))
 }
 
-/// Ends as the verdict says; remarks go to standard error.
-pub(super) fn conclude(verdict: proto::Verdict, hints: &[i32]) -> Result<(), Failure> {
+/// Ends as the verdict says, whether or not anybody read what was `printed`; remarks go to standard error.
+pub(super) fn conclude(verdict: proto::Verdict, hints: &[i32], printed: Result<(), Failure>) -> Result<(), Failure> {
     remark_hints(hints);
-    if verdict == proto::Verdict::Valid { Ok(()) } else { Err(Failure::verdict()) }
+    if verdict == proto::Verdict::Valid { printed } else { Err(Failure::verdict()) }
 }
 
 pub(super) fn remark_hints(hints: &[i32]) {

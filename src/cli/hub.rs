@@ -1,10 +1,10 @@
 //! `countersign hub seal | open | verify | reseal`.
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ClientArgs, Failure, Output, client, print, remark};
+use super::{ClientArgs, Failure, Output, client, print, print_bytes, remark};
 use crate::{
     config::parse_seconds,
     grpc::proto::{OpenRequest, PayloadKind, ResealRequest, SealRequest, Verdict, VerifyRequest},
@@ -125,16 +125,15 @@ fn open(context: &ContextArgs) -> Result<(), Failure> {
         hub_login_token: client::hub_login_token(context.hub_login_token_file.as_deref())?,
     };
     let opened = client::connect(&context.service)?.open(request).map_err(client::failed)?;
-    match context.service.output {
-        Output::Json => client::print_json(&opened)?,
-        Output::Text if opened.verdict() == Verdict::Valid => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(&opened.payload)?;
-            out.flush()?;
+    let printed = match context.service.output {
+        Output::Json => client::print_json(&opened),
+        Output::Text if opened.verdict() == Verdict::Valid => print_bytes(&opened.payload),
+        Output::Text => {
+            remark(client::verdict_name(opened.verdict()));
+            Ok(())
         }
-        Output::Text => remark(client::verdict_name(opened.verdict())),
-    }
-    client::conclude(opened.verdict(), &opened.hints)
+    };
+    client::conclude(opened.verdict(), &opened.hints, printed)
 }
 
 fn verify(context: &ContextArgs) -> Result<(), Failure> {
@@ -145,11 +144,11 @@ fn verify(context: &ContextArgs) -> Result<(), Failure> {
         hub_login_token: client::hub_login_token(context.hub_login_token_file.as_deref())?,
     };
     let judged = client::connect(&context.service)?.verify(request).map_err(client::failed)?;
-    match context.service.output {
-        Output::Json => client::print_json(&judged)?,
-        Output::Text => print(&format!("{}\n", client::verdict_name(judged.verdict())))?,
-    }
-    client::conclude(judged.verdict(), &judged.hints)
+    let printed = match context.service.output {
+        Output::Json => client::print_json(&judged),
+        Output::Text => print(&format!("{}\n", client::verdict_name(judged.verdict()))),
+    };
+    client::conclude(judged.verdict(), &judged.hints, printed)
 }
 
 fn reseal(context: &ContextArgs) -> Result<(), Failure> {
@@ -160,10 +159,13 @@ fn reseal(context: &ContextArgs) -> Result<(), Failure> {
         hub_login_token: client::hub_login_token(context.hub_login_token_file.as_deref())?,
     };
     let resealed = client::connect(&context.service)?.reseal(request).map_err(client::failed)?;
-    match context.service.output {
-        Output::Json => client::print_json(&resealed)?,
-        Output::Text if resealed.verdict() == Verdict::Valid => print(&format!("{}\n", resealed.auth))?,
-        Output::Text => remark(client::verdict_name(resealed.verdict())),
-    }
-    client::conclude(resealed.verdict(), &resealed.hints)
+    let printed = match context.service.output {
+        Output::Json => client::print_json(&resealed),
+        Output::Text if resealed.verdict() == Verdict::Valid => print(&format!("{}\n", resealed.auth)),
+        Output::Text => {
+            remark(client::verdict_name(resealed.verdict()));
+            Ok(())
+        }
+    };
+    client::conclude(resealed.verdict(), &resealed.hints, printed)
 }

@@ -8,6 +8,7 @@ mod secret;
 use std::path::{Path, PathBuf};
 
 use crate::{
+    app,
     cli::{Failure, Output},
     clock::{Clock, UnixSeconds},
     config,
@@ -208,6 +209,9 @@ const JUST_PASSED: i64 = 5;
 /// # Errors
 /// [`Failure`], with one line that says what to do.
 pub fn run(args: &KeysArgs) -> Result<(), Failure> {
+    for problem in app::harden() {
+        super::remark(&format!("warning: not as closed as it should be: {problem}"));
+    }
     // Read before anything is asked for: typing takes time, and the time asked for is meant from here.
     let now = Clock::system().now();
     match &args.command {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ClientArgs, Failure, Output, client, print};
+use super::{ClientArgs, Failure, Output, client, print, service::quoted_text};
 use crate::{
     config::parse_seconds,
     grpc::proto::{
@@ -108,7 +108,11 @@ fn shown(minted: &MintHashResponse, format: Option<Format>) -> String {
              <meta name=\"x-liveauth-expires\" content=\"{expires}\">\n\
              <meta name=\"x-liveauth-hash\" content=\"{hash}\">\n"
         ),
-        Some(Format::Curl) => format!("curl -sS -H 'Referer: {referer}' '{ENDPOINT}?{query}'\n"),
+        Some(Format::Curl) => format!(
+            "curl -sS -H {} {}\n",
+            quoted_text(&format!("Referer: {referer}")),
+            quoted_text(&format!("{ENDPOINT}?{query}"))
+        ),
     }
 }
 
@@ -121,9 +125,9 @@ fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         hash: args.hash.clone(),
     };
     let judged = client::connect(&args.service)?.verify_hash(request).map_err(client::failed)?;
-    match args.service.output {
-        Output::Json => client::print_json(&judged)?,
-        Output::Text => print(&format!("{}\n", client::verdict_name(judged.verdict())))?,
-    }
-    client::conclude(judged.verdict(), &judged.hints)
+    let printed = match args.service.output {
+        Output::Json => client::print_json(&judged),
+        Output::Text => print(&format!("{}\n", client::verdict_name(judged.verdict()))),
+    };
+    client::conclude(judged.verdict(), &judged.hints, printed)
 }

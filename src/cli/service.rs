@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, print, remark};
+use super::{Failure, Output, print, remark};
 use crate::{
     app::{self, DevOptions, Endpoints, Options, dev},
     clock::Clock,
@@ -50,19 +50,21 @@ pub(super) enum ConfigCommand {
     Check {
         /// The file
         file: PathBuf,
+        /// How to print the result
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
 }
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let config = Config::load(&args.config).map_err(|error| Failure::usage(error.to_string()))?;
-    for line in config.advice() {
-        remark(&format!("countersign: note: {line}"));
-    }
     let options = Options { config_file: args.config.clone(), allow_root: args.allow_root, dev: None };
     Ok(app::run(config, options, |_| ())?)
 }
 
 pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
+    // Before keys are made. What could not be done is said once the service logs.
+    let _ = app::harden();
     if rustix::process::geteuid().is_root() {
         remark("countersign: warning: running as root; `serve` would refuse without --allow-root");
     }
@@ -145,15 +147,19 @@ fn quoted(path: &Path) -> String {
 }
 
 /// As a POSIX shell takes it.
-fn quoted_text(text: &str) -> String {
+pub(super) fn quoted_text(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-:@%+=,".contains(&b);
     if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 pub(super) fn config(command: &ConfigCommand) -> Result<(), Failure> {
-    let ConfigCommand::Check { file } = command;
+    let ConfigCommand::Check { file, output } = command;
     let config = Config::load(file).map_err(|error| Failure::usage(error.to_string()))?;
-    for line in config.advice().into_iter().chain(keys_it_names(&config)) {
+    let warnings: Vec<String> = config.advice().into_iter().chain(keys_it_names(&config)).collect();
+    if *output == Output::Json {
+        return print(&format!("{}\n", serde_json::json!({ "ok": true, "warnings": warnings })));
+    }
+    for line in warnings {
         remark(&format!("warning: {line}"));
     }
     print(&format!(

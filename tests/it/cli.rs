@@ -145,3 +145,19 @@ fn help_completions_and_pages_are_there() {
     assert!(run(&["man", "--dir", dir.path().to_str().unwrap()], b"").status.success());
     assert!(dir.path().join("countersign-hub-seal.1").exists());
 }
+
+/// A reader that went away must not turn a refusal into a success.
+#[test]
+fn a_closed_output_does_not_change_the_verdict() {
+    let service = Service::start(CONFIG);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = std::process::Command::new(crate::service::BINARY)
+        .args(["hub", "verify", "--app", "acme", "--username", "j", "--address", &service.address()])
+        .stdin(std::process::Stdio::null())
+        .stdout(writer)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}

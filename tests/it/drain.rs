@@ -54,3 +54,43 @@ fn readiness_goes_before_the_service_does() {
     drop(half);
     assert_eq!(service.wait().0.code(), Some(0));
 }
+
+/// Whoever takes the log lines may stall: calls go on, and so does the end.
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_calls_nor_the_drain() {
+    let dir = crate::service::folder(&CONFIG.replace("[http]", "drain = \"1s\"\n[http]"));
+    let (_unread, log) = std::io::pipe().unwrap();
+    let mut child = std::process::Command::new(crate::service::BINARY)
+        .args(["serve", "--allow-root", "--config"])
+        .arg(dir.path().join("config.toml"))
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let socket = dir.path().join("sock/countersign.sock");
+    let begin = Instant::now();
+    while UnixStream::connect(&socket).is_err() {
+        assert!(begin.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Each refusal is a line of some 250 bytes; the pipe holds 64 KiB.
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    let call = "POST /countersign.v1.LiveAuthService/MintHash HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let mut answer = [0; 4096];
+    for _ in 0..3000 {
+        stream.write_all(call.as_bytes()).unwrap();
+        assert_ne!(std::io::Read::read(&mut stream, &mut answer).unwrap(), 0);
+    }
+    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begin.elapsed() < PATIENCE, "does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(status.code(), Some(0));
+}

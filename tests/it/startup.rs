@@ -137,7 +137,7 @@ fn config_check_says_what_is_wrong_and_what_is_odd() {
 fn another_user_is_another_caller() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: needs root");
-        assert!(std::env::var_os("COUNTERSIGN_REQUIRE_TOOLS").is_none());
+        assert_ne!(std::env::var("COUNTERSIGN_REQUIRE_TOOLS").as_deref(), Ok("1"), "needs root");
         return;
     }
     let service = Service::start(&CONFIG.replace("callers = [\"*\"]", "callers = [\"uid:4242\"]"));
@@ -171,4 +171,19 @@ fn an_unknown_key_argument_never_echoes_a_secret() {
     let output = run(&["keys", "import", "--key", "x", "--kind", "liveauth", "--secret", "hunter2"], b"");
     assert_eq!(output.status.code(), Some(2));
     keys(dir.path(), &["list"], b"");
+}
+
+#[test]
+fn the_process_is_closed_to_core_dumps_debuggers_and_new_privileges() {
+    let service = Service::start(CONFIG);
+    let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", service.pid())).unwrap();
+    let limits = of("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    assert!(of("status").lines().any(|line| line == "NoNewPrivs:\t1"));
+    // Not dumpable: its files in /proc belong to root, whoever runs it. As root that is no difference.
+    if !rustix::process::geteuid().is_root() {
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!(fs::metadata(format!("/proc/{}/mem", service.pid())).unwrap().uid(), 0);
+    }
 }

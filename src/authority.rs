@@ -53,13 +53,13 @@ impl Authority {
     /// An authority that works on `state`.
     #[must_use]
     pub fn new(clock: Clock, state: State, metrics: Arc<Metrics>) -> Self {
-        metrics.watch(state.keys());
+        metrics.watch(state.keys(), state.seal_limits.alarm);
         Self { clock, state: ArcSwap::from_pointee(state), metrics }
     }
 
     /// Swaps in a state that was built and tested whole. Calls under way finish with the old one.
     pub fn replace(&self, state: State) {
-        self.metrics.watch(state.keys());
+        self.metrics.watch(state.keys(), state.seal_limits.alarm);
         self.state.store(Arc::new(state));
     }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prometheus::{Encoder as _, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector};
 
+use self::keys::Watched;
 use crate::{audit::Event, clock::Clock, keyring::Key};
 
 /// The content type of [`Metrics::render`].
@@ -23,7 +24,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Metrics {
     registry: Registry,
     calls: calls::Calls,
-    keys: Arc<ArcSwap<Vec<Arc<Key>>>>,
+    keys: Arc<ArcSwap<Watched>>,
     /// Connections and load, kept by the transport.
     pub transport: Arc<TransportCounters>,
     /// Reloads, kept by whoever reloads.
@@ -31,18 +32,18 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers everything. `seal_alarm` is the number of seals from which a key is shown as alarming.
+    /// Registers everything.
     ///
     /// # Panics
     /// If two metrics bear one name, which a test would have shown.
     #[must_use]
-    pub fn new(clock: Clock, seal_alarm: u64) -> Self {
+    pub fn new(clock: Clock) -> Self {
         let registry = Registry::new();
-        let keys = Arc::new(ArcSwap::from_pointee(Vec::new()));
+        let keys = Arc::new(ArcSwap::from_pointee(Watched::default()));
         let transport = Arc::new(TransportCounters::default());
         let calls = calls::Calls::new(&registry);
         let reloads = Reloads::new(&registry);
-        register(&registry, keys::Keys::new(Arc::clone(&keys), clock, seal_alarm));
+        register(&registry, keys::Keys::new(Arc::clone(&keys), clock));
         register(&registry, transport::Transport::new(Arc::clone(&transport)));
         register(&registry, ProcessCollector::for_self());
         register(&registry, build_info());
@@ -54,9 +55,9 @@ impl Metrics {
         self.calls.observe(event);
     }
 
-    /// Shows these keys from now on.
-    pub fn watch(&self, keys: Vec<Arc<Key>>) {
-        self.keys.store(Arc::new(keys));
+    /// Shows these keys from now on, as alarming from so many seals on.
+    pub fn watch(&self, keys: Vec<Arc<Key>>, seal_alarm: u64) {
+        self.keys.store(Arc::new(Watched { keys, seal_alarm }));
     }
 
     /// The exposition text (Prometheus text format 0.0.4).

@@ -141,6 +141,12 @@ impl Hints {
         self
     }
 
+    /// The same without one.
+    #[must_use]
+    pub fn without(self, hint: Hint) -> Self {
+        self.iter().filter(|&other| other != hint).fold(Self::none(), Self::with)
+    }
+
     /// Whether it is among them.
     #[must_use]
     pub fn contains(&self, hint: Hint) -> bool {

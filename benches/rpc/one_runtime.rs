@@ -22,7 +22,7 @@ pub async fn serve() {
     let config = Config::load(&folder.config_file()).unwrap();
     let loaded = keystore::load(&config.keyring).unwrap();
     let state = config.build(loaded.keys, None).unwrap();
-    let metrics = Arc::new(Metrics::new(clock.clone(), config.seal_limits.alarm));
+    let metrics = Arc::new(Metrics::new(clock.clone()));
     let counters = Arc::clone(&metrics.transport);
     let authority = Arc::new(Authority::new(clock, state, metrics));
     let transport = Transport::new(authority, config.limits, false, counters);

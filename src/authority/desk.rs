@@ -34,7 +34,7 @@ pub(super) fn domain<'s, V: Verb>(
     let Some(object) = state.domains.find(host) else {
         let unknown = Object::Domain(host.as_str());
         state.policy.permit::<V>(caller, unknown).map_err(|_| Refusal::NoRule(V::NAME))?;
-        tracing::info!(domain = host.as_str(), "asked for a domain that is not configured");
+        tracing::debug!(domain = host.as_str(), "asked for a domain that is not configured");
         return Err(Refusal::UnknownDomain);
     };
     let named = Object::Domain(object.name.as_str());
@@ -49,7 +49,7 @@ pub(super) fn app<'s, V: Verb>(state: &'s State, caller: &Caller, name: &str) ->
     }
     let Some(object) = state.apps.get(name) else {
         state.policy.permit::<V>(caller, Object::App(name)).map_err(|_| Refusal::NoRule(V::NAME))?;
-        tracing::info!(app = name, "asked for an app that is not configured");
+        tracing::debug!(app = name, "asked for an app that is not configured");
         return Err(Refusal::UnknownApp);
     };
     let permit = state.policy.permit::<V>(caller, Object::App(&object.name)).map_err(|_| Refusal::NoRule(V::NAME))?;

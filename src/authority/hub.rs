@@ -258,11 +258,13 @@ fn reseal<'s>(
             entry.token_id = Some(sealed.token_id);
             let mut judged = judged(resealed.examined);
             judged.key_version = sealed.key_version;
+            // That is what was just done.
+            judged.hints = judged.hints.without(Hint::ResealRecommended);
             if let Some(claims) = &mut judged.claims {
                 // The rest survives resealing.
                 claims.token_id = id_text(&sealed.token_id);
                 claims.expires_at = sealed.expires_at.map_or(0, |at| at.0);
-                claims.reseal_count = claims.reseal_count.saturating_add(1);
+                claims.reseal_count = claims.reseal_count.saturating_add(u32::from(resealed.counted));
             }
             (entry, Ok(ResealedToken { judged, auth: sealed.token }))
         }

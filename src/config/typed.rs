@@ -124,6 +124,11 @@ impl Config {
             None => keys,
         };
         let ring = Keyring::new(keys).map_err(|problem| format!("keyring: {problem}"))?;
+        if let Some((key, version)) = before.and_then(|before| ring.vanished(before)) {
+            return Err(format!(
+                "keyring: version {version} of key {key} is gone without having been suspended or destroyed; put it back, or restart to go on without it"
+            ));
+        }
         let (domains, apps) = self.objects(|name, kind, whose| {
             let key = ring.key(name).ok_or_else(|| {
                 format!(
@@ -294,11 +299,16 @@ fn app(raw: &raw::App) -> Result<AppSpec, String> {
         Some(name) => UsernameForm::from_name(name)
             .ok_or_else(|| format!("{place}: username_form {name:?} is unknown; write \"exact\" or \"ascii_lower\""))?,
     };
+    let max_ttl = ttl(&raw.max_ttl, Ttl::Seconds(app::MAX_TTL_CEILING), "max_ttl")?;
+    let default_ttl = match (app::DEFAULT_TTL, max_ttl) {
+        (Ttl::Seconds(default), Ttl::Seconds(most)) => Ttl::Seconds(default.min(most)),
+        (default, _) => default,
+    };
     Ok(AppSpec {
         name: raw.name.clone(),
         key: KeyName::new(&raw.key).map_err(|problem| format!("{place}: key: {problem}"))?,
-        ttl: ttl(&raw.ttl, app::DEFAULT_TTL, "ttl")?,
-        max_ttl: ttl(&raw.max_ttl, Ttl::Seconds(app::MAX_TTL_CEILING), "max_ttl")?,
+        ttl: ttl(&raw.ttl, default_ttl, "ttl")?,
+        max_ttl,
         pad_to: raw.pad_to.unwrap_or(0),
         max_chars: raw.max_chars.unwrap_or(app::DEFAULT_MAX_CHARS),
         require_username: raw.require_username.unwrap_or(true),

@@ -94,6 +94,20 @@ impl Keyring {
         keys
     }
 
+    /// A version of `before` that is gone, or has another secret, although nobody had suspended or destroyed it.
+    /// LiveAuth secrets have no public id: of those only absence shows.
+    #[must_use]
+    pub fn vanished(&self, before: &Self) -> Option<(KeyName, u32)> {
+        let versions = before.keys.values().flat_map(|key| key.versions().iter().map(move |version| (key, version)));
+        versions
+            .filter(|(_, version)| version.mark.is_none())
+            .find(|(key, version)| {
+                let now = self.keys.get(&key.name).and_then(|key| key.version(version.number));
+                now.is_none_or(|now| now.kid != version.kid)
+            })
+            .map(|(key, version)| (key.name.clone(), version.number))
+    }
+
     /// The key of that name.
     #[must_use]
     pub fn key(&self, name: &KeyName) -> Option<&Arc<Key>> {

@@ -18,10 +18,16 @@ use crate::{
 /// Secrets shorter than this, bytes, are shown as weak.
 const WEAK_BELOW: usize = 20;
 
+/// What is shown.
+#[derive(Default)]
+pub(super) struct Watched {
+    pub(super) keys: Vec<Arc<Key>>,
+    pub(super) seal_alarm: u64,
+}
+
 pub(super) struct Keys {
-    watched: Arc<ArcSwap<Vec<Arc<Key>>>>,
+    watched: Arc<ArcSwap<Watched>>,
     clock: Clock,
-    seal_alarm: u64,
     state: IntGaugeVec,
     seals: IntGaugeVec,
     alarm: IntGaugeVec,
@@ -30,15 +36,14 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(keys: Arc<ArcSwap<Vec<Arc<Key>>>>, clock: Clock, seal_alarm: u64) -> Self {
+    pub(super) fn new(watched: Arc<ArcSwap<Watched>>, clock: Clock) -> Self {
         let gauge = |name: &str, help: &str, labels: &[&str]| {
             IntGaugeVec::new(opts!(name, help), labels).expect("the names and labels are well-formed")
         };
         let by_version = &["key", "version"];
         Self {
-            watched: keys,
+            watched,
             clock,
-            seal_alarm,
             state: gauge(
                 "countersign_key_version_state",
                 "1 for the state that each key version is in.",
@@ -78,7 +83,8 @@ impl Collector for Keys {
         for vector in self.vectors() {
             vector.reset();
         }
-        for key in self.watched.load().iter() {
+        let watched = self.watched.load();
+        for key in &watched.keys {
             self.active.with_label_values(&[key.name.as_str()]).set(i64::from(key.active(now).is_some()));
             for version in key.versions() {
                 let number = version.number.to_string();
@@ -88,7 +94,7 @@ impl Collector for Keys {
                     KeyKind::Hat1 => {
                         let seals = version.seals.seals();
                         self.seals.with_label_values(labels).set(i64::try_from(seals).unwrap_or(i64::MAX));
-                        self.alarm.with_label_values(labels).set(i64::from(seals >= self.seal_alarm));
+                        self.alarm.with_label_values(labels).set(i64::from(seals >= watched.seal_alarm));
                     }
                     KeyKind::LiveAuth => {
                         self.weak.with_label_values(labels).set(i64::from(version.secret_len < WEAK_BELOW));

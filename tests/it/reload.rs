@@ -101,3 +101,31 @@ fn reloads_under_load_fail_no_call() {
         assert!(callers.into_iter().map(|caller| caller.join().unwrap()).sum::<usize>() > 0);
     });
 }
+
+#[test]
+fn a_keyring_that_lost_a_version_is_refused() {
+    let service = Service::start(CONFIG);
+    let auth = service.seal(b"p", "j");
+    // Another keyring in the place of the first: same names, another hat1 key.
+    let other = crate::service::folder(CONFIG.split("[[hub.apps]]").next().unwrap());
+    let at = service.dir.path();
+    for file in ["keyring", "keyring.generation", "kek"] {
+        fs::remove_file(at.join(file)).unwrap();
+    }
+    fs::copy(other.path().join("kek"), at.join("kek")).unwrap();
+    fs::copy(other.path().join("keyring"), at.join("keyring")).unwrap();
+    service.signal("HUP");
+    service.await_log("reloaded", 1);
+    assert_eq!(service.open(&auth, "j")["verdict"], "VERDICT_VALID", "the same key in another keyring is the same key");
+
+    for file in ["keyring", "keyring.generation", "kek"] {
+        fs::remove_file(at.join(file)).unwrap();
+    }
+    crate::service::keys(at, &["init"], b"");
+    let raw = ["import", "--key", "jobs", "--kind", "liveauth", "--encoding", "raw"];
+    crate::service::keys(at, &raw, crate::service::SECRET.as_bytes());
+    crate::service::keys(at, &["create", "--key", "acme", "--kind", "hat1"], b"");
+    service.signal("HUP");
+    service.await_log("is gone without having been suspended", 1);
+    assert_eq!(service.open(&auth, "j")["verdict"], "VERDICT_VALID");
+}

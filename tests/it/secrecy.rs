@@ -8,6 +8,7 @@ use crate::service::{CONFIG, HAT1, SECRET, Service, base64, run};
 const PAYLOAD: &str = "planted-payload-5d1f";
 const USERNAME: &str = "planted-user-77aa@example.com";
 const LOGIN: &str = "s:planted-login-90bc.x+/";
+const REFERER: &str = "https://jobs.example.com/planted-page-31c7?q=1";
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story: plant, drive, search")]
@@ -40,8 +41,20 @@ fn nothing_planted_is_found_in_logs_metrics_or_errors() {
             note(&mut said, service.post(&format!("Batch{method}"), &json!({"items": [body]})));
         }
     }
-    for body in [judged(&hash), judged(&hash.to_uppercase()), judged(&format!("{hash}0")), json!({"hash": {"x": hash}})]
-    {
+    let by_referer = |referer: &str| json!({"referer": referer, "client": "424242", "expires": "1", "hash": hash});
+    let mint = |client: i64| json!({"domain": "jobs.example.com", "client": client});
+    for body in [mint(424_242), mint(0), json!({"domain": REFERER, "client": 1}), json!({"domain": [hash, LOGIN]})] {
+        note(&mut said, service.post("MintHash", &body));
+        note(&mut said, service.post("BatchMintHash", &json!({"items": [body]})));
+    }
+    for body in [
+        by_referer(REFERER),
+        by_referer(&format!("{REFERER}\u{1}")),
+        judged(&hash),
+        judged(&hash.to_uppercase()),
+        judged(&format!("{hash}0")),
+        json!({"hash": {"x": hash}}),
+    ] {
         note(&mut said, service.post("VerifyHash", &body));
         note(&mut said, service.post("BatchVerifyHash", &json!({"items": [body]})));
     }
@@ -99,6 +112,8 @@ fn nothing_planted_is_found_in_logs_metrics_or_errors() {
         SECRET.to_owned(),
         base64(SECRET.as_bytes()),
         hex(SECRET.as_bytes()),
+        format!("{:?}", SECRET.as_bytes()).trim_matches(['[', ']']).to_owned(),
+        REFERER["https://jobs.example.com/".len()..].to_owned(),
         HAT1.to_owned(),
         base64(&key).trim_end_matches('=').to_owned(),
         format!("{key:?}").trim_matches(['[', ']']).to_owned(),
@@ -112,18 +127,22 @@ fn nothing_planted_is_found_in_logs_metrics_or_errors() {
         body[..40].to_owned(),
         body[60..100].to_owned(),
     ];
-    for text in &said {
-        for secret in &planted {
-            assert!(!text.contains(secret), "{secret} is in: {}", around(text, secret));
-        }
-    }
+    assert_eq!(found(&said, &planted), None);
+}
+
+/// The first planted text that somebody said, with what stands around it.
+fn found(said: &[String], planted: &[String]) -> Option<String> {
+    let mut pairs = said.iter().flat_map(|text| planted.iter().map(move |secret| (text, secret)));
+    pairs.find(|(text, secret)| text.contains(*secret)).map(|(text, secret)| around(text, secret))
 }
 
 /// The search finds what it looks for, in each of the forms it looks for.
 #[test]
 fn the_search_can_fail() {
-    let text = format!("{{\"answer\": \"{}\"}}", base64(PAYLOAD.as_bytes()));
-    assert!(text.contains(base64(PAYLOAD.as_bytes()).trim_end_matches('=')));
+    let planted = [base64(PAYLOAD.as_bytes()).trim_end_matches('=').to_owned()];
+    let said = ["nothing".to_owned(), format!("{{\"answer\": \"{}\"}}", base64(PAYLOAD.as_bytes()))];
+    assert_eq!(found(&said[..1], &planted), None);
+    assert!(found(&said, &planted).is_some());
     assert_eq!(hex(b"\x00\xff"), "00ff");
 }
 

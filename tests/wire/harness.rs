@@ -51,7 +51,7 @@ fn authority() -> Arc<Authority> {
         Keyring::new(Vec::new()).unwrap(),
         SealLimits::default(),
     );
-    let metrics = Arc::new(Metrics::new(Clock::system(), SealLimits::default().alarm));
+    let metrics = Arc::new(Metrics::new(Clock::system()));
     Arc::new(Authority::new(Clock::system(), nothing.unwrap(), metrics))
 }
 

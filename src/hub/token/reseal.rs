@@ -18,6 +18,8 @@ pub struct Resealed {
     pub examined: Examined,
     /// The new token, or why there is none; `None` where the old one is not `VALID`.
     pub sealed: Option<Result<Sealed, SealProblem>>,
+    /// Whether the new token's count of reseals is one higher than the old one's.
+    pub counted: bool,
 }
 
 /// Seals a `VALID` token anew. Grant, issued-at, kind, payload and bindings stay; so does the expiry, unless the app
@@ -39,7 +41,7 @@ pub fn reseal(
     let mut examined = token.examine(permit, ring, app, purpose, bindings, now);
     let plaintext = examined.take_plaintext();
     let Some(old) = plaintext.as_deref().and_then(|bytes| Body::read(bytes)) else {
-        return Resealed { examined, sealed: None };
+        return Resealed { examined, sealed: None, counted: false };
     };
     let draft = |claims| Draft {
         app,
@@ -50,8 +52,9 @@ pub fn reseal(
     };
     let counted = claims::counted_up(old.claims);
     let counted = counted.as_deref().map(|claims| draft(claims)).filter(|draft| draft.check_length().is_ok());
+    let is_counted = counted.is_some();
     let sealed = counted.unwrap_or_else(|| draft(old.claims)).seal(permit, now, salt, limits);
-    Resealed { examined, sealed: Some(sealed) }
+    Resealed { examined, sealed: Some(sealed), counted: is_counted }
 }
 
 /// The old expiry, or the app's default from now on if that is later and the app wants it; 0 is never.

@@ -50,10 +50,14 @@ where
     let served = match open(&session, &parts, form, route, arrived) {
         Err(fault) => {
             let limits = session.transport.limits.load_full();
-            message::discard(body, limits.message_bytes, arrived + limits.deadline).await;
+            Box::pin(message::discard(body, limits.message_bytes, arrived + limits.deadline)).await;
             Err(fault)
         }
-        Ok((form, limits)) => serve(&session, parts, body, form, route, arrived, &request_id, &limits).await,
+        Ok((form, limits)) => match route {
+            Route::Call(op) => serve(&session, &parts.headers, body, form, op, arrived, &request_id, &limits).await,
+            // Boxed, so that the future of a call, which is moved about, has no room set aside for these.
+            _ => Box::pin(serve_standard(&session, parts, body, route, arrived, &limits)).await,
+        },
     };
     let mut answer = served.unwrap_or_else(|fault| {
         match &fault {
@@ -124,15 +128,13 @@ fn open(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one request's parts, used once")]
-async fn serve<B>(
-    session: &Arc<Session>,
+/// Reflection and health, by tonic's own services.
+async fn serve_standard<B>(
+    session: &Session,
     parts: Parts,
     body: B,
-    form: Form,
     route: Route,
     arrived: Instant,
-    request_id: &HeaderValue,
     limits: &Limits,
 ) -> Result<Answer, Fault>
 where
@@ -140,20 +142,35 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
     if let Route::Reflection(version) = route {
-        return Ok(reflection::serve(version, limits.message_bytes, Request::from_parts(parts, body))
-            .await
-            .map(AnswerBody::Stream));
+        let request = Request::from_parts(parts, body);
+        return Ok(reflection::serve(version, limits.message_bytes, request).await.map(AnswerBody::Stream));
     }
+    let asked = timeout::of_grpc(&parts.headers)?;
+    let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
+    let message = message::framed(body, limits.message_bytes, deadline).await?;
+    Ok(grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await)
+}
+
+/// An RPC of the API.
+#[expect(clippy::too_many_arguments, reason = "one request's parts, used once")]
+async fn serve<B>(
+    session: &Session,
+    headers: &HeaderMap,
+    body: B,
+    form: Form,
+    op: Op,
+    arrived: Instant,
+    request_id: &HeaderValue,
+    limits: &Limits,
+) -> Result<Answer, Fault>
+where
+    B: Body<Data = Bytes>,
+{
     let asked = match form {
-        Form::Grpc => timeout::of_grpc(&parts.headers)?,
-        Form::Connect(_) => timeout::of_connect(&parts.headers)?,
+        Form::Grpc => timeout::of_grpc(headers)?,
+        Form::Connect(_) => timeout::of_connect(headers)?,
     };
     let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
-    let Route::Call(op) = route else {
-        let message = message::framed(body, limits.message_bytes, deadline).await?;
-        return Ok(grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await);
-    };
-
     let _in_flight = InFlight::enter(&session.transport.counters.in_flight, limits.in_flight, route::mints(op))
         .ok_or(Refusal::Overloaded { retry_after: SHED_RETRY })?;
     let limit = if route::is_batch(op) { limits.batch_bytes } else { limits.message_bytes };

@@ -22,12 +22,10 @@ pub trait Decodable: Message + Default {
     /// How many elements of field 1 are decoded at most.
     const MOST_ITEMS: usize = usize::MAX;
 
-    /// Decodes, up to [`Self::MOST_ITEMS`].
-    ///
-    /// # Errors
-    /// Prost's. Not for the outside.
-    fn from_wire(bytes: &[u8]) -> Result<Self, prost::DecodeError> {
-        Self::decode(if Self::MOST_ITEMS == usize::MAX { bytes } else { first_items(bytes, Self::MOST_ITEMS) })
+    /// Decodes, up to [`Self::MOST_ITEMS`]. `None`: it does not decode; why is not for the outside.
+    fn from_wire(bytes: &[u8]) -> Option<Self> {
+        let bytes = if Self::MOST_ITEMS == usize::MAX { bytes } else { first_items(bytes, Self::MOST_ITEMS)? };
+        Self::decode(bytes).ok()
     }
 }
 
@@ -113,7 +111,7 @@ impl<U: Decodable> Decoder for FromWire<U> {
             U::from_wire(&buffer.copy_to_bytes(length))
         };
         buffer.advance(buffer.remaining());
-        decoded.map(Some).map_err(|_| status::unrecorded(Refusal::Undecodable))
+        decoded.map(Some).ok_or_else(|| status::unrecorded(Refusal::Undecodable))
     }
 
     fn buffer_settings(&self) -> BufferSettings {
@@ -121,20 +119,20 @@ impl<U: Decodable> Decoder for FromWire<U> {
     }
 }
 
-/// The start of an encoded message that holds at most `most` elements of field 1. Whatever is not plain protobuf is
-/// left to the real decoder to refuse.
-fn first_items(bytes: &[u8], most: usize) -> &[u8] {
+/// The start of an encoded message that holds at most `most` elements of field 1. `None`: it is torn, or has a group
+/// before their end. The real decoder would take a group, but then nothing would bound the items behind it.
+fn first_items(bytes: &[u8], most: usize) -> Option<&[u8]> {
     let mut rest = bytes;
     let mut items = 0;
     while items < most && !rest.is_empty() {
-        let Some((is_item, after)) = skip_field(rest) else { return bytes };
+        let (is_item, after) = skip_field(rest)?;
         rest = after;
         items += usize::from(is_item);
     }
-    &bytes[..bytes.len() - rest.len()]
+    Some(&bytes[..bytes.len() - rest.len()])
 }
 
-/// Whether the first field is an element of field 1, and what follows it. `None`: torn, or an old wire type.
+/// Whether the first field is an element of field 1, and what follows it. `None`: torn, or a group.
 fn skip_field(mut bytes: &[u8]) -> Option<(bool, &[u8])> {
     let key = decode_varint(&mut bytes).ok()?;
     let length = match key & 7 {
@@ -176,9 +174,20 @@ mod tests {
     }
 
     #[test]
+    fn a_group_does_not_lift_the_bound_but_is_refused() {
+        let items = [10, 0].repeat(5000);
+        let group = [0x7b, 0x7c];
+        let from_wire = |bytes: &[u8]| proto::BatchOpenRequest::from_wire(bytes);
+        assert!(from_wire(&[&group[..], &items].concat()).is_none());
+        assert!(from_wire(&[&items[..20], &group, &items].concat()).is_none());
+        assert!(from_wire(&group[..1]).is_none());
+        assert!(from_wire(&group[1..]).is_none());
+    }
+
+    #[test]
     fn a_torn_batch_does_not_decode() {
-        assert!(proto::BatchOpenRequest::from_wire(&[10, 200, 1, 7]).is_err());
-        assert!(proto::BatchOpenRequest::from_wire(&[10]).is_err());
-        assert!(proto::BatchOpenRequest::from_wire(&[0xff; 20]).is_err());
+        assert!(proto::BatchOpenRequest::from_wire(&[10, 200, 1, 7]).is_none());
+        assert!(proto::BatchOpenRequest::from_wire(&[10]).is_none());
+        assert!(proto::BatchOpenRequest::from_wire(&[0xff; 20]).is_none());
     }
 }

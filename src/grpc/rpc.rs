@@ -92,7 +92,7 @@ fn answer<M: Rpc>(form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<By
 }
 
 fn proto_request<M: Rpc>(body: &[u8]) -> Result<M, Fault> {
-    M::from_wire(body).map_err(|_| Refusal::Undecodable.into())
+    M::from_wire(body).ok_or_else(|| Refusal::Undecodable.into())
 }
 
 /// A message behind its prefix: not compressed, so long.

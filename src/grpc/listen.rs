@@ -8,13 +8,18 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::unix::{
         fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _},
-        net::{UnixListener, UnixStream},
+        net::UnixListener,
     },
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use rustix::{fs::Mode, process};
+use rustix::{
+    fs::Mode,
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    process,
+};
 
 /// A bound socket.
 #[derive(Debug)]
@@ -22,7 +27,11 @@ pub struct Listener(pub(super) Bound);
 
 #[derive(Debug)]
 pub(super) enum Bound {
-    Unix { listener: UnixListener, place: Place },
+    /// The place goes first: while its socket is open, no other file can get its inode.
+    Unix {
+        place: Place,
+        listener: UnixListener,
+    },
     Loopback(TcpListener),
 }
 
@@ -81,7 +90,7 @@ pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
         })
     })?;
     let place = Place::of(path).map_err(|error| BindError(format!("cannot look at {shown} just bound: {error}")))?;
-    Ok(Listener(Bound::Unix { listener, place }))
+    Ok(Listener(Bound::Unix { place, listener }))
 }
 
 /// Binds a loopback TCP socket, without any protection but that: for development. Port 0 takes any free one.
@@ -103,26 +112,34 @@ pub fn bind_loopback(address: SocketAddr) -> Result<Listener, BindError> {
     }
 }
 
-/// A socket's file, recognised by its inode.
+/// A socket's file, recognised by its inode. It goes when this does, however a start or a run ends.
 #[derive(Debug)]
 pub(super) struct Place {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    file: FileId,
 }
+
+/// Device and inode.
+type FileId = (u64, u64);
 
 impl Place {
     fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+        Ok(Self { path: path.to_owned(), file: file_at(path)? })
     }
+}
 
+impl Drop for Place {
     /// Removes the file, unless somebody has put another in its place.
-    pub(super) fn vacate(&self) {
-        if Self::of(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode)) {
+    fn drop(&mut self) {
+        if file_at(&self.path).is_ok_and(|now| now == self.file) {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn file_at(path: &Path) -> io::Result<FileId> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn prepare_folder(folder: &Path) -> Result<(), BindError> {
@@ -166,15 +183,24 @@ fn make_way(path: &Path) -> Result<(), BindError> {
     if found.uid() != process::geteuid().as_raw() {
         return Err(BindError(format!("{shown} is another user's socket; remove it or choose another path")));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+    match try_connect(path) {
+        Err(Errno::CONNREFUSED) => {
             fs::remove_file(path).map_err(|error| BindError(format!("cannot remove the stale socket {shown}: {error}")))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(_) | Err(_) => {
+        // Too long for a socket: bind says so.
+        Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(()),
+        // EAGAIN among them: somebody listens, but accepts too slowly for all who wait.
+        Ok(()) | Err(_) => {
             Err(BindError(format!("{shown} is in use by a running process; stop it or choose another path")))
         }
     }
+}
+
+/// Connects and hangs up, without waiting for room among those who wait to be accepted.
+fn try_connect(path: &Path) -> Result<(), Errno> {
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    connect(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?, &address)
 }
 
 /// Does something under another umask. No other thread may be creating files meanwhile; two that are here at a time

@@ -28,7 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How much longer than the deadline a drain waits for threads to end.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A running transport. Dropping it leaves the threads to end by themselves; [`Server::drain`] ends them.
+/// A running transport. Dropping it takes the Unix socket's file away and leaves the threads to end by themselves;
+/// [`Server::drain`] ends them.
 #[derive(Debug)]
 pub struct Server {
     transport: Arc<Transport>,
@@ -56,7 +57,7 @@ pub fn start(
     for Listener(bound) in listeners {
         let dealer = Dealer { transport: Arc::clone(&server.transport), workers: Arc::clone(&workers) };
         match bound {
-            Bound::Unix { listener, place } => {
+            Bound::Unix { place, listener } => {
                 listener.set_nonblocking(true)?;
                 let listener = UnixListener::from_std(listener)?;
                 server.accepting.push(tokio::spawn(accept_unix(listener, dealer)));
@@ -89,13 +90,12 @@ impl Server {
     pub async fn drain(self, deadline: Duration) {
         let deadline = Instant::now() + deadline;
         self.transport.health.drain();
+        // The files go while their sockets are open: afterwards, another process's socket could have the inode of ours.
+        drop(self.places);
         for accepting in self.accepting {
             accepting.abort();
             // The listener closes with its task.
             let _ = accepting.await;
-        }
-        for place in &self.places {
-            place.vacate();
         }
         for worker in self.workers.iter() {
             worker.drain(deadline);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use countersign::grpc::listen::{bind_loopback, bind_unix};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 
 use crate::harness::birth;
 
@@ -43,6 +44,51 @@ fn a_stale_socket_is_replaced_and_one_that_answers_is_not() {
     assert!(UnixStream::connect(&socket).is_ok());
     drop(living);
     let _listener = bind_unix(&socket).unwrap();
+    assert!(UnixStream::connect(&socket).is_ok());
+}
+
+#[test]
+fn a_process_that_is_too_busy_to_accept_has_its_socket_in_use() {
+    let _birth = birth();
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("s");
+    let address = SocketAddrUnix::new(&socket).unwrap();
+    let new = || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+    let busy = new();
+    bind(&busy, &address).unwrap();
+    listen(&busy, 0).unwrap();
+    let mut waiting = Vec::new();
+    let full = loop {
+        let next = new();
+        match connect(&next, &address) {
+            Ok(()) => waiting.push(next),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full, rustix::io::Errno::AGAIN);
+    assert!(bind_unix(&socket).unwrap_err().to_string().contains("in use"));
+    assert!(socket.exists());
+}
+
+#[test]
+fn a_socket_that_is_not_served_after_all_leaves_no_file() {
+    let _birth = birth();
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("s");
+    let listener = bind_unix(&socket).unwrap();
+    drop(listener);
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_file_that_another_process_put_in_its_place_stays() {
+    let _birth = birth();
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("s");
+    let listener = bind_unix(&socket).unwrap();
+    fs::remove_file(&socket).unwrap();
+    let _other = UnixListener::bind(&socket).unwrap();
+    drop(listener);
     assert!(UnixStream::connect(&socket).is_ok());
 }
 

@@ -10,13 +10,14 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header, request::Parts};
 use http_body::Body;
-use tonic_health::pb::health_server::HealthServer;
+use prost::Message as _;
+use tonic_health::pb::{HealthCheckRequest, health_server::HealthServer};
 
 use super::{
     answer::{self, Answer, AnswerBody},
     connect, host,
     limit::{InFlight, Limits, SHED_RETRY},
-    message::{self, Fault, Whole},
+    message::{self, Fault, PREFIX, Whole},
     reflection,
     request_id::X_REQUEST_ID,
     route::{self, Route},
@@ -148,6 +149,8 @@ where
     let asked = timeout::of_grpc(&parts.headers)?;
     let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
     let message = message::framed(body, limits.message_bytes, deadline).await?;
+    // Tonic's codec would call it our own fault.
+    HealthCheckRequest::decode(message.get(PREFIX..).unwrap_or_default()).map_err(|_| Refusal::Undecodable)?;
     Ok(grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await)
 }
 

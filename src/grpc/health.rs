@@ -8,10 +8,14 @@ use std::{
 
 use tokio::sync::watch;
 use tokio_stream::{Stream, wrappers::WatchStream};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::route::{HUB_TOKEN_SERVICE, LIVE_AUTH_SERVICE};
+use super::{
+    route::{HUB_TOKEN_SERVICE, LIVE_AUTH_SERVICE},
+    status::DOMAIN,
+};
 
 const NAMES: [&str; 3] = ["", LIVE_AUTH_SERVICE, HUB_TOKEN_SERVICE];
 
@@ -47,7 +51,7 @@ impl Health {
 impl health_server::Health for Health {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         if !NAMES.contains(&request.get_ref().service.as_str()) {
-            return Err(Status::not_found("no such service here"));
+            return Err(unknown_service());
         }
         Ok(Response::new(answer(*self.0.borrow())))
     }
@@ -86,6 +90,12 @@ impl Stream for Watch {
             }
         }
     }
+}
+
+/// No refusal: the protocol of health checks wants this status, and there is nothing to record.
+fn unknown_service() -> Status {
+    let details = ErrorDetails::with_error_info("UNKNOWN_SERVICE", DOMAIN, []);
+    Status::with_error_details(Code::NotFound, "no such service here", details)
 }
 
 fn answer(phase: Phase) -> HealthCheckResponse {

@@ -7,6 +7,8 @@ use countersign::grpc::Limits;
 
 use crate::harness::{CHECK, MINT, OPEN, Running, framed, limits};
 
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
 #[tokio::test]
 async fn an_unknown_method_is_unimplemented() {
     let running = Running::start(limits());
@@ -32,6 +34,21 @@ async fn a_message_that_does_not_decode_is_the_callers_fault() {
         let reply = running.connect(OPEN, "application/proto", body).await;
         assert_eq!((reply.status, reply.json_code().as_str()), (400, "invalid_argument"));
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_health_check_is_refused_with_a_reason_like_any_call() {
+    let running = Running::start(limits());
+    for path in [CHECK, WATCH] {
+        for body in [&b"\xff\xff\xff"[..], &[10, 2, 0xff, 0xfe]] {
+            let reply = running.grpc(path, &[], framed(body)).await;
+            assert_eq!((reply.grpc_status(), reply.reason().as_deref()), (Some(3), Some("UNDECODABLE")), "{path}");
+        }
+    }
+    let reply = running.grpc(CHECK, &[], framed(b"\x0a\x01x")).await;
+    assert_eq!((reply.grpc_status(), reply.reason().as_deref()), (Some(5), Some("UNKNOWN_SERVICE")));
+    assert_eq!(running.grpc(CHECK, &[], framed(b"")).await.grpc_status(), Some(0));
     running.stop().await;
 }
 

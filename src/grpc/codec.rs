@@ -23,6 +23,7 @@ pub trait Decodable: Message + Default {
     const MOST_ITEMS: usize = usize::MAX;
 
     /// Decodes, up to [`Self::MOST_ITEMS`]. `None`: it does not decode; why is not for the outside.
+    #[must_use]
     fn from_wire(bytes: &[u8]) -> Option<Self> {
         let bytes = if Self::MOST_ITEMS == usize::MAX { bytes } else { first_items(bytes, Self::MOST_ITEMS)? };
         Self::decode(bytes).ok()

@@ -1,13 +1,17 @@
 //! The plain HTTP port: `/metrics`, `/livez`, `/readyz`. Read-only and for anybody, so it shows no name of a
-//! caller and nothing secret.
+//! caller and nothing secret. Since anybody may connect, the port takes few connections at once and none for long:
+//! idle ones must not use up the descriptors that calls need.
 
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
@@ -17,13 +21,25 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
+    serve::Listener,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
+};
 
 use crate::{
     authority::Authority,
     metrics::{self, Metrics},
 };
+
+/// Connections at once; more are closed as soon as they are accepted.
+const MOST_CONNECTIONS: usize = 64;
+
+/// How long a connection lasts in all, idle or not.
+const LIFE: Duration = Duration::from_secs(30);
 
 /// Whether the service takes calls, and what is not as it should be although it does.
 #[derive(Default)]
@@ -82,7 +98,93 @@ pub async fn serve(listener: std::net::TcpListener, shown: Shown) -> io::Result<
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(show_readiness))
         .with_state(shown);
-    axum::serve(TcpListener::from_std(listener)?, router).await
+    axum::serve(Bounded::new(TcpListener::from_std(listener)?, MOST_CONNECTIONS, LIFE), router).await
+}
+
+/// A listener with a bound on its connections.
+struct Bounded {
+    listener: TcpListener,
+    free: Arc<Semaphore>,
+    life: Duration,
+}
+
+impl Bounded {
+    fn new(listener: TcpListener, most: usize, life: Duration) -> Self {
+        Self { listener, free: Arc::new(Semaphore::new(most)), life }
+    }
+}
+
+impl Listener for Bounded {
+    type Io = Held;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Held, SocketAddr) {
+        loop {
+            // Axum's own, which waits out an accept that failed for want of descriptors.
+            let (stream, peer) = Listener::accept(&mut self.listener).await;
+            if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+                return (Held { stream, end: Box::pin(sleep(self.life)), _permit: permit }, peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that counts as one while it lasts, and fails at its end. The stream goes first: what is counted as
+/// closed has given its descriptor back.
+struct Held {
+    stream: TcpStream,
+    end: Pin<Box<Sleep>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Held {
+    /// The stream, until its end. Whoever waits for the stream is woken by the end too.
+    fn stream(&mut self, context: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
+        match self.end.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(Pin::new(&mut self.stream)),
+        }
+    }
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream(context)?.poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream(context)?.poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream(context)?.poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream(context)?.poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
 }
 
 async fn show_metrics(State(shown): State<Shown>) -> Response {
@@ -109,4 +211,53 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
         format!("keys: no active version, minting is refused: {}", idle.join(", "))
     };
     (status, format!("{word}\n{reload}\n{keys}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Bytes: more than the buffers between two sockets hold.
+    const ANSWER: usize = 64 * 1024 * 1024;
+
+    async fn served(most: usize, life: Duration) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router: Router = Router::new().route("/", get(|| async { vec![b'x'; ANSWER] }));
+        tokio::spawn(async move { axum::serve(Bounded::new(listener, most, life), router).await });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_although_its_peer_asks_nothing_whole() {
+        let address = served(2, Duration::from_millis(50)).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+        for idle in [&mut silent, &mut half] {
+            assert!(matches!(idle.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_although_its_peer_does_not_read_the_answer() {
+        let address = served(1, Duration::from_millis(50)).await;
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        // The only place is free again once another is answered.
+        loop {
+            let mut next = TcpStream::connect(address).await.unwrap();
+            let _ = next.write_all(b"GET /no HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+            let mut answer = Vec::new();
+            let _ = next.read_to_end(&mut answer).await;
+            if answer.starts_with(b"HTTP/1.1 404") {
+                break;
+            }
+        }
+        let mut answer = Vec::new();
+        let _ = slow.read_to_end(&mut answer).await;
+        assert!(answer.len() < ANSWER);
+    }
 }

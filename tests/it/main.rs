@@ -10,6 +10,7 @@
 mod bad_input;
 mod cli;
 mod drain;
+mod http;
 mod reload;
 mod secrecy;
 mod service;

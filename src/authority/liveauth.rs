@@ -1,7 +1,5 @@
 //! Minting and judging LiveAuth hashes.
 
-use std::fmt::Write as _;
-
 use super::{
     Authority, Batch, Call, JudgedHash, MintHash, MintedHash, Origin, Refusal, State, VerifyHash,
     desk::{self, Admitted, Memo},
@@ -9,6 +7,7 @@ use super::{
 use crate::{
     audit::{Entry, Op, Outcome},
     clock::UnixSeconds,
+    crypto::frame::DecimalPair,
     liveauth::{
         domain::{Domain, HostName},
         hash::{self, ClientId, ExpiryProblem, Unverified, Validity},
@@ -98,12 +97,26 @@ fn mint<'s>(minter: Result<Minter<'s>, Refusal>, request: &MintHash<'_>, now: Un
         entry.key_version = minted.key_version;
         let client = i64::try_from(minted.client.number()).unwrap_or(i64::MAX);
         let (expires, hash) = (minted.expires.0, minted.hash.as_str());
-        let mut query = String::with_capacity(128);
-        write!(query, "client={client}&expires={expires}&hash={hash}").expect("a String takes what is written to it");
+        let query = query(minted.client.number(), expires.unsigned_abs(), hash);
         MintedHash { client, expires, hash: hash.to_owned(), referer, query, key_version: minted.key_version }
     });
     entry.outcome = result.as_ref().map_or_else(Refusal::outcome, |_| Outcome::Done);
     (entry, result)
+}
+
+/// `client=…&expires=…&hash=…`, without the formatting machinery, which would cost a batch a tenth of its time.
+fn query(client: u64, expires: u64, hash: &str) -> String {
+    let pair = DecimalPair::new(client, expires);
+    let pair = pair.as_bytes();
+    let hyphen = pair.iter().position(|&b| b == b'-').unwrap_or(pair.len());
+    let mut query = String::with_capacity(128);
+    query.push_str("client=");
+    query.extend(pair[..hyphen].iter().copied().map(char::from));
+    query.push_str("&expires=");
+    query.extend(pair[hyphen..].iter().skip(1).copied().map(char::from));
+    query.push_str("&hash=");
+    query.push_str(hash);
+    query
 }
 
 fn mint_admitted(

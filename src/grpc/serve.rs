@@ -157,7 +157,6 @@ async fn accept_unix(listener: UnixListener, dealer: Dealer) {
 }
 
 async fn accept_loopback(listener: TcpListener, dealer: Dealer) {
-    let caller = peer::of_loopback();
     let mut pause = PAUSE;
     loop {
         match listener.accept().await {
@@ -169,7 +168,8 @@ async fn accept_loopback(listener: TcpListener, dealer: Dealer) {
                 // Without it, small answers would wait for the peer's acknowledgements.
                 let _ = stream.set_nodelay(true);
                 if let Ok(stream) = stream.into_std() {
-                    dealer.deal(Stream::Tcp(stream), caller.clone(), Gate::LoopbackTcp);
+                    // A name of its own for each connection: workers do not share its reference count.
+                    dealer.deal(Stream::Tcp(stream), peer::of_loopback(), Gate::LoopbackTcp);
                 }
             }
             Err(error) => back_off(&error, &mut pause).await,

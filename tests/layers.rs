@@ -91,9 +91,11 @@ fn imports_point_downward_and_to_the_right() {
 fn crates_stay_behind_their_fences() {
     let mut faults = Vec::new();
     for source in sources() {
+        // What unit tests need is not what the room does.
+        let code = source.code.split("#[cfg(test)]").next().unwrap_or_default();
         for (crates, rooms) in FENCES {
             for name in *crates {
-                if names_path(&source.code, name) && !rooms.contains(&source.room.as_str()) {
+                if names_path(code, name) && !rooms.contains(&source.room.as_str()) {
                     faults.push(format!("{} names {name}, which stops at {rooms:?}", source.path.display()));
                 }
             }

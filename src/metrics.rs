@@ -23,7 +23,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    calls: calls::Calls,
+    calls: Arc<calls::Calls>,
     keys: Arc<ArcSwap<Watched>>,
     /// Connections and load, kept by the transport.
     pub transport: Arc<TransportCounters>,
@@ -41,7 +41,8 @@ impl Metrics {
         let registry = Registry::new();
         let keys = Arc::new(ArcSwap::from_pointee(Watched::default()));
         let transport = Arc::new(TransportCounters::default());
-        let calls = calls::Calls::new(&registry);
+        let calls = Arc::new(calls::Calls::default());
+        register(&registry, calls::Shown::new(Arc::clone(&calls)));
         let reloads = Reloads::new(&registry);
         register(&registry, keys::Keys::new(Arc::clone(&keys), clock));
         register(&registry, transport::Transport::new(Arc::clone(&transport)));

@@ -43,7 +43,7 @@ impl Domain {
     /// The Referer that a request to idibu for `asked` must carry: a full URL with its scheme.
     #[must_use]
     pub fn referer_for(&self, asked: &HostName) -> String {
-        self.referer.clone().unwrap_or_else(|| format!("https://{asked}/"))
+        self.referer.clone().unwrap_or_else(|| ["https://", asked.as_str(), "/"].concat())
     }
 
     fn check(&self) -> Result<(), String> {

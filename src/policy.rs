@@ -23,8 +23,12 @@
 
 mod caller;
 mod permit;
+mod right;
+mod rule;
 mod rules;
 
 pub use caller::{Caller, CallerPattern};
-pub use permit::{Permit, Verb, VerbName, verb};
-pub use rules::{Denied, Explanation, Object, ObjectPattern, Policy, Problem, Rule, RuleLimits};
+pub use permit::Permit;
+pub use right::{Verb, VerbName, verb};
+pub use rule::{Object, ObjectPattern, Problem, Rule, RuleLimits};
+pub use rules::{Denied, Explanation, Policy};

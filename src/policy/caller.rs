@@ -43,17 +43,6 @@ impl Caller {
         let uid = uid.strip_prefix("uid:").and_then(number).ok_or_else(malformed)?;
         Ok(Self::Unix { uid, gid })
     }
-
-    /// The patterns that fit this caller, the most specific first.
-    pub(super) fn patterns(&self) -> impl Iterator<Item = CallerPattern> {
-        let list = match self {
-            Self::Unix { uid, gid } => {
-                [Some(CallerPattern::Uid(*uid)), Some(CallerPattern::Gid(*gid)), Some(CallerPattern::Any)]
-            }
-            Self::Named(name) => [Some(CallerPattern::Named(Arc::clone(name))), None, Some(CallerPattern::Any)],
-        };
-        list.into_iter().flatten()
-    }
 }
 
 /// How a rule names callers.

@@ -3,145 +3,14 @@
 //! The order: exact caller, then its primary group, then `*`; under each, the exact object before the longest
 //! glob. The first that grants the verb wins. Two rules that stand equal there must have the same limits.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     caller::{Caller, CallerPattern},
-    permit::{Permit, Verb, VerbName},
+    permit::Permit,
+    right::{Verb, VerbName},
+    rule::{Object, ObjectPattern, Problem, Rule, check},
 };
-
-/// What a verb is asked on. Names are canonical: lower case, as configured.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Object<'a> {
-    /// A LiveAuth domain.
-    Domain(&'a str),
-    /// A Hub app.
-    App(&'a str),
-}
-
-impl<'a> Object<'a> {
-    /// The name alone.
-    #[must_use]
-    pub fn name(self) -> &'a str {
-        match self {
-            Self::Domain(name) | Self::App(name) => name,
-        }
-    }
-}
-
-impl fmt::Display for Object<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Domain(name) => write!(f, "domain {name}"),
-            Self::App(name) => write!(f, "app {name}"),
-        }
-    }
-}
-
-/// How a rule names domains or apps.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum ObjectPattern {
-    /// Exactly this name.
-    Exact(String),
-    /// `*.example.com` for domains, `acme.*` for apps: whole labels, at least one more. Kept with its dot.
-    Glob(String),
-    /// `*`.
-    Any,
-}
-
-impl ObjectPattern {
-    /// Reads a pattern over domains: a host name, `*.` and a host name, or `*`.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn domain(text: &str) -> Result<Self, String> {
-        match text.strip_prefix('*') {
-            Some("") => Ok(Self::Any),
-            Some(rest) if rest.len() > 1 && rest.starts_with('.') && !rest.contains('*') => Ok(Self::Glob(rest.into())),
-            None if !text.is_empty() && !text.contains('*') => Ok(Self::Exact(text.into())),
-            _ => Err(format!("{text:?} is no domain pattern: write a host name, *.example.com or *")),
-        }
-    }
-
-    /// Reads a pattern over apps: a name, a name and `.*`, or `*`.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn app(text: &str) -> Result<Self, String> {
-        match text.strip_suffix('*') {
-            Some("") => Ok(Self::Any),
-            Some(rest) if rest.len() > 1 && rest.ends_with('.') && !rest.contains('*') => Ok(Self::Glob(rest.into())),
-            None if !text.is_empty() && !text.contains('*') => Ok(Self::Exact(text.into())),
-            _ => Err(format!("{text:?} is no app pattern: write a name, name.* or *")),
-        }
-    }
-}
-
-/// What a rule limits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct RuleLimits {
-    /// Longest lifetime, in seconds, of what is made under it; `None` leaves it to the domain or app.
-    pub max_ttl: Option<i64>,
-}
-
-/// One rule: these callers may do these verbs on these domains and apps, within these limits.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rule {
-    /// How records and messages call it.
-    pub name: String,
-    /// Who.
-    pub callers: Vec<CallerPattern>,
-    /// What.
-    pub verbs: Vec<VerbName>,
-    /// On which domains.
-    pub domains: Vec<ObjectPattern>,
-    /// On which apps.
-    pub apps: Vec<ObjectPattern>,
-    /// Within which limits.
-    pub limits: RuleLimits,
-}
-
-/// Why a set of rules is refused.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Problem {
-    /// A rule that names no caller, no verb, or no object.
-    Empty {
-        /// The rule.
-        rule: String,
-        /// What it lacks.
-        lacks: &'static str,
-    },
-    /// A verb that cannot be asked of what the rule names.
-    NoSuchObject {
-        /// The rule.
-        rule: String,
-        /// The verb.
-        verb: VerbName,
-    },
-    /// Two rules that stand equal in the order, but limit differently.
-    Conflict {
-        /// The one.
-        first: String,
-        /// The other.
-        second: String,
-    },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty { rule, lacks } => write!(f, "rule {rule:?} has no {lacks}: name at least one"),
-            Self::NoSuchObject { rule, verb } => {
-                let wanted = if verb.is_for_domains() { "domains" } else { "apps" };
-                write!(f, "rule {rule:?} grants {verb}, which needs {wanted}, and names none")
-            }
-            Self::Conflict { first, second } => write!(
-                f,
-                "rules {first:?} and {second:?} match the same caller, verb and object with different limits: give them the same, or make one more specific"
-            ),
-        }
-    }
-}
 
 /// No rule allows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,10 +40,21 @@ struct Grants {
     apps: Table,
 }
 
+/// The grants of one verb, by caller. The maps stay empty, and are then not even hashed for, where no rule names such
+/// callers; names are those of listeners, and so few.
+#[derive(Default)]
+struct ByCaller {
+    uids: HashMap<u32, Grants>,
+    names: Vec<(Arc<str>, Grants)>,
+    gids: HashMap<u32, Grants>,
+    any: Option<Grants>,
+}
+
 /// All rules, ready to be asked.
 pub struct Policy {
     rules: Vec<Rule>,
-    grants: HashMap<(CallerPattern, VerbName), Grants>,
+    /// By verb, in the order of [`VerbName::ALL`].
+    grants: [ByCaller; VerbName::ALL.len()],
 }
 
 impl Policy {
@@ -183,12 +63,12 @@ impl Policy {
     /// # Errors
     /// The first [`Problem`].
     pub fn new(rules: Vec<Rule>) -> Result<Self, Problem> {
-        let mut grants: HashMap<(CallerPattern, VerbName), Grants> = HashMap::new();
+        let mut grants: [ByCaller; VerbName::ALL.len()] = Default::default();
         for (place, rule) in rules.iter().enumerate() {
             check(rule)?;
             for caller in &rule.callers {
                 for &verb in &rule.verbs {
-                    let grant = grants.entry((caller.clone(), verb)).or_default();
+                    let grant = grants[verb as usize].of_mut(caller);
                     if verb.is_for_domains() {
                         rule.domains.iter().try_for_each(|o| grant.domains.insert(o, place, &rules))?;
                     }
@@ -225,25 +105,60 @@ impl Policy {
     /// The rule that decides, and the caller pattern it matched by.
     #[must_use]
     pub fn explain(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<Explanation<'_>> {
-        self.find(caller, verb, object).map(|(caller, rule)| Explanation { caller, rule })
+        let (place, rule) = self.find(caller, verb, object)?;
+        let caller = match (place, caller) {
+            (0, Caller::Unix { uid, .. }) => CallerPattern::Uid(*uid),
+            (0, Caller::Named(name)) => CallerPattern::Named(Arc::clone(name)),
+            (1, Caller::Unix { gid, .. }) => CallerPattern::Gid(*gid),
+            _ => CallerPattern::Any,
+        };
+        Some(Explanation { caller, rule })
     }
 
     /// Whether some rule lets `caller` do `verb` on any domain at all.
     #[must_use]
     pub fn allows_on_some_domain(&self, caller: &Caller, verb: VerbName) -> bool {
-        caller.patterns().any(|p| self.grants.get(&(p, verb)).is_some_and(|g| !g.domains.is_empty()))
+        self.grants[verb as usize].of(caller).into_iter().flatten().any(|grant| !grant.domains.is_empty())
     }
 
-    fn find(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<(CallerPattern, &Rule)> {
-        caller.patterns().find_map(|pattern| {
-            let key = (pattern, verb);
-            let grant = self.grants.get(&key)?;
+    /// The rule that decides, and how specific the caller pattern was that it matched by: 0 is the most.
+    fn find(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<(usize, &Rule)> {
+        let by_specificity = self.grants[verb as usize].of(caller);
+        by_specificity.into_iter().enumerate().find_map(|(specificity, grant)| {
             let place = match object {
-                Object::Domain(name) => grant.domains.find(name, |glob, name| name.ends_with(glob)),
-                Object::App(name) => grant.apps.find(name, |glob, name| name.starts_with(glob)),
+                Object::Domain(name) => grant?.domains.find(name, |glob, name| name.ends_with(glob)),
+                Object::App(name) => grant?.apps.find(name, |glob, name| name.starts_with(glob)),
             }?;
-            Some((key.0, &self.rules[place]))
+            Some((specificity, &self.rules[place]))
         })
+    }
+}
+
+impl ByCaller {
+    /// What is granted to this very caller, to its primary group, and to everybody.
+    fn of(&self, caller: &Caller) -> [Option<&Grants>; 3] {
+        match caller {
+            Caller::Unix { uid, gid } => [self.uids.get(uid), self.gids.get(gid), self.any.as_ref()],
+            Caller::Named(name) => {
+                let named = self.names.iter().find(|(present, _)| present == name).map(|(_, grants)| grants);
+                [named, None, self.any.as_ref()]
+            }
+        }
+    }
+
+    fn of_mut(&mut self, pattern: &CallerPattern) -> &mut Grants {
+        match pattern {
+            CallerPattern::Uid(uid) => self.uids.entry(*uid).or_default(),
+            CallerPattern::Gid(gid) => self.gids.entry(*gid).or_default(),
+            CallerPattern::Any => self.any.get_or_insert_default(),
+            CallerPattern::Named(name) => {
+                let at = self.names.iter().position(|(present, _)| present == name).unwrap_or_else(|| {
+                    self.names.push((Arc::clone(name), Grants::default()));
+                    self.names.len() - 1
+                });
+                &mut self.names[at].1
+            }
+        }
     }
 }
 
@@ -282,30 +197,12 @@ impl Table {
     }
 }
 
-fn check(rule: &Rule) -> Result<(), Problem> {
-    let empty = |lacks| Err(Problem::Empty { rule: rule.name.clone(), lacks });
-    if rule.callers.is_empty() {
-        return empty("callers");
-    }
-    if rule.verbs.is_empty() {
-        return empty("verbs");
-    }
-    if rule.domains.is_empty() && rule.apps.is_empty() {
-        return empty("domains or apps");
-    }
-    for &verb in &rule.verbs {
-        let reaches_domains = verb.is_for_domains() && !rule.domains.is_empty();
-        let reaches_apps = verb.is_for_apps() && !rule.apps.is_empty();
-        if !reaches_domains && !reaches_apps {
-            return Err(Problem::NoSuchObject { rule: rule.name.clone(), verb });
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::permit::verb, *};
+    use super::{
+        super::{right::verb, rule::RuleLimits},
+        *,
+    };
 
     fn rule(name: &str, caller: &str, verbs: &[VerbName], domains: &[&str], max_ttl: Option<i64>) -> Rule {
         Rule {

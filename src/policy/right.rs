@@ -1,0 +1,99 @@
+//! Verbs, as values for rules and as types for permits.
+
+use std::fmt;
+
+/// A right that a rule can grant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum VerbName {
+    /// Make LiveAuth hashes.
+    Mint,
+    /// Judge hashes and tokens, without seeing payloads.
+    Verify,
+    /// Seal Hub auth tokens.
+    Seal,
+    /// Open Hub auth tokens and see payloads.
+    Open,
+    /// Seal tokens anew under the active key version.
+    Reseal,
+}
+
+impl VerbName {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Mint, Self::Verify, Self::Seal, Self::Open, Self::Reseal];
+
+    /// The name in rules and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mint => "mint",
+            Self::Verify => "verify",
+            Self::Seal => "seal",
+            Self::Open => "open",
+            Self::Reseal => "reseal",
+        }
+    }
+
+    /// The verb of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+
+    /// Whether it can be asked of a domain.
+    #[must_use]
+    pub const fn is_for_domains(self) -> bool {
+        matches!(self, Self::Mint | Self::Verify)
+    }
+
+    /// Whether it can be asked of an app.
+    #[must_use]
+    pub const fn is_for_apps(self) -> bool {
+        !matches!(self, Self::Mint)
+    }
+}
+
+impl fmt::Display for VerbName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A verb as a type. Sealed: the list is closed.
+pub trait Verb: sealed::Sealed {
+    /// Its name as a value.
+    const NAME: VerbName;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The verbs as types.
+pub mod verb {
+    use super::{Verb, VerbName, sealed::Sealed};
+
+    macro_rules! verbs {
+        ($($(#[$doc:meta])* $name:ident),+) => {$(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub enum $name {}
+            impl Sealed for $name {}
+            impl Verb for $name {
+                const NAME: VerbName = VerbName::$name;
+            }
+        )+};
+    }
+
+    verbs! {
+        /// Make LiveAuth hashes.
+        Mint,
+        /// Judge hashes and tokens.
+        Verify,
+        /// Seal tokens.
+        Seal,
+        /// Open tokens.
+        Open,
+        /// Seal tokens anew.
+        Reseal
+    }
+}

@@ -144,7 +144,7 @@ func (r *run) health(connection *grpc.ClientConn) {
 		r.equal("status", answer.GetStatus(), healthpb.HealthCheckResponse_SERVING)
 	}
 	stranger := &healthpb.HealthCheckRequest{Service: "nobody"}
-	refused(r, "health of a stranger", codes.NotFound, "", "", client.Check, stranger)
+	refused(r, "health of a stranger", codes.NotFound, "UNKNOWN_SERVICE", "", client.Check, stranger)
 }
 
 func (r *run) reflection(connection *grpc.ClientConn) {

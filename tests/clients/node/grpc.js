@@ -70,7 +70,7 @@ async function main() {
         equal((await call(HEALTH, 'Check', { service })).status, 1, 'status');
       });
     }
-    await scenario.refused('health of a stranger', 'NOT_FOUND', '', HEALTH, 'Check', { service: 'nobody' });
+    await scenario.refused('health of a stranger', 'NOT_FOUND', 'UNKNOWN_SERVICE', HEALTH, 'Check', { service: 'nobody' });
     await scenario.run();
     Object.values(clients).forEach((client) => client.close());
   }

@@ -1,5 +1,6 @@
-//! What happened, as a value: every call makes exactly one [`Event`], and everything that counts or records
+//! What happened, as a value: every call of the API makes exactly one [`Event`], and everything that counts or records
 //! calls reads it. It names keys, objects and outcomes; it has no place for a token, payload, secret or username.
+//! Health checks and reflection that succeed, and requests that are no call at all, make none.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! What happened, as a value: every call of the API makes exactly one [`Event`], and everything that counts or records
-//! calls reads it. It names keys, objects and outcomes; it has no place for a token, payload, secret or username.
-//! Health checks and reflection that succeed, and requests that are no call at all, make none.
+//! What happened, as a value: every request that arrives makes exactly one [`Event`], whether it is a call of the API, a
+//! health check, reflection, or refused for its form alone, and also when its caller leaves before the answer. Everything
+//! that counts or records calls reads it. It names keys, objects and outcomes; it has no place for a token, payload,
+//! secret or username.
 
 use std::time::Duration;
 
@@ -33,13 +34,19 @@ pub enum Op {
     BatchVerify,
     /// `HubTokenService/BatchReseal`
     BatchReseal,
+    /// `grpc.health.v1.Health/Check`
+    HealthCheck,
+    /// `grpc.health.v1.Health/Watch`, when it begins.
+    HealthWatch,
+    /// A stream of reflection, of either version, when it begins.
+    Reflection,
     /// A method that does not exist.
     Unknown,
 }
 
 impl Op {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::MintHash,
         Self::VerifyHash,
         Self::BatchMintHash,
@@ -52,8 +59,34 @@ impl Op {
         Self::BatchOpen,
         Self::BatchVerify,
         Self::BatchReseal,
+        Self::HealthCheck,
+        Self::HealthWatch,
+        Self::Reflection,
         Self::Unknown,
     ];
+
+    /// Whether it takes many items, and with them the larger message.
+    #[must_use]
+    pub const fn is_batch(self) -> bool {
+        matches!(
+            self,
+            Self::BatchMintHash
+                | Self::BatchVerifyHash
+                | Self::BatchSeal
+                | Self::BatchOpen
+                | Self::BatchVerify
+                | Self::BatchReseal
+        )
+    }
+
+    /// Whether it makes something, rather than judge it: those are shed first.
+    #[must_use]
+    pub const fn makes(self) -> bool {
+        matches!(
+            self,
+            Self::MintHash | Self::BatchMintHash | Self::Seal | Self::BatchSeal | Self::Reseal | Self::BatchReseal
+        )
+    }
 
     /// The name in metrics and records.
     #[must_use]
@@ -71,6 +104,9 @@ impl Op {
             Self::BatchOpen => "batch_open",
             Self::BatchVerify => "batch_verify",
             Self::BatchReseal => "batch_reseal",
+            Self::HealthCheck => "health_check",
+            Self::HealthWatch => "health_watch",
+            Self::Reflection => "reflection",
             Self::Unknown => "unknown",
         }
     }
@@ -79,6 +115,8 @@ impl Op {
 /// The canonical gRPC codes that this service answers with (google.rpc.Code).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Code {
+    /// 1
+    Cancelled,
     /// 3
     InvalidArgument,
     /// 4
@@ -101,7 +139,8 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Cancelled,
         Self::InvalidArgument,
         Self::DeadlineExceeded,
         Self::NotFound,
@@ -117,6 +156,7 @@ impl Code {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Cancelled => "CANCELLED",
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
@@ -133,6 +173,7 @@ impl Code {
     #[must_use]
     pub const fn number(self) -> i32 {
         match self {
+            Self::Cancelled => 1,
             Self::InvalidArgument => 3,
             Self::DeadlineExceeded => 4,
             Self::NotFound => 5,

@@ -75,17 +75,19 @@ impl Authority {
         &self.clock
     }
 
-    /// Makes the event of a call that the transport refused before any use case saw it: rate, load, size,
-    /// decoding, deadline, unknown method.
-    pub fn refuse(&self, call: Call<'_>, op: Op, refusal: &Refusal) {
-        tracing::debug!(
-            request_id = call.request_id,
-            caller = %call.caller,
-            op = op.name(),
-            reason = refusal.reason(),
-            "refused before its content was looked at"
-        );
-        self.record(call, op, self.clock.now(), refusal.outcome(), &[]);
+    /// Makes the event of a request that no use case saw: one that the transport refused, or answered itself, such as a
+    /// health check, or whose caller has left.
+    pub fn note(&self, call: Call<'_>, op: Op, outcome: Outcome) {
+        if let Outcome::Refused(_, reason) = outcome {
+            tracing::debug!(
+                request_id = call.request_id,
+                caller = %call.caller,
+                op = op.name(),
+                reason,
+                "refused before its content was looked at"
+            );
+        }
+        self.record(call, op, self.clock.now(), outcome, &[]);
     }
 
     /// Runs one use case and records how it ended.

@@ -26,9 +26,11 @@ mod permit;
 mod right;
 mod rule;
 mod rules;
+mod spiffe;
 
 pub use caller::{Caller, CallerPattern};
 pub use permit::Permit;
 pub use right::{Verb, VerbName, verb};
 pub use rule::{Object, ObjectPattern, Problem, Rule, RuleLimits};
 pub use rules::{Denied, Explanation, Policy};
+pub use spiffe::{SpiffeId, is_trust_domain};

@@ -15,21 +15,24 @@ use tonic_health::pb::{HealthCheckRequest, health_server::HealthServer};
 
 use super::{
     answer::{self, Answer, AnswerBody},
-    connect, host,
+    connect, health, host,
     limit::{InFlight, Limits, SHED_RETRY},
     message::{self, Fault, PREFIX, Whole},
     reflection,
     request_id::X_REQUEST_ID,
-    route::{self, Route},
+    route::Route,
     rpc::{self, Form},
     session::{Exchange, Gate, Session},
     status::{self, Rejection},
     timeout,
 };
 use crate::{
-    audit::Op,
+    audit::{Code, Op, Outcome},
     authority::{Call, Refusal},
 };
+
+/// How a request ends whose caller went away, or whose content broke off.
+const LEFT: Outcome = Outcome::Refused(Code::Cancelled, "CALLER_LEFT");
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -46,7 +49,7 @@ where
     let route = Route::of(parts.uri.path());
     let form = form_of(&parts);
     let in_grpc = form == Some(Form::Grpc) && parts.version == Version::HTTP_2;
-    let counters = &session.transport.counters;
+    let mut record = Record { session: &session, op: route.op(), request_id: &request_id, arrived, made: false };
 
     let served = match open(&session, &parts, form, route, arrived) {
         Err(fault) => {
@@ -55,35 +58,62 @@ where
             Err(fault)
         }
         Ok((form, limits)) => match route {
-            Route::Call(op) => serve(&session, &parts.headers, body, form, op, arrived, &request_id, &limits).await,
+            Route::Call(op) => {
+                let request_id = &request_id;
+                let exchange =
+                    Exchange { session: &session, request_id, arrived, deadline: arrived, rate: limits.rate };
+                serve(exchange, &parts.headers, body, form, op, &limits, &mut record).await
+            }
             // Boxed, so that the future of a call, which is moved about, has no room set aside for these.
-            _ => Box::pin(serve_standard(&session, parts, body, route, arrived, &limits)).await,
+            _ => Box::pin(serve_standard(&session, parts, body, route, arrived, &limits, &mut record)).await,
         },
     };
     let mut answer = served.unwrap_or_else(|fault| {
-        match &fault {
-            Fault::Refused(refusal) | Fault::Explained(refusal, _) => {
-                session.record(route.op(), &request_id, arrived, refusal);
-            }
-            Fault::Answered(status) => {
-                if let Some(refusal) = status::to_record(status) {
-                    session.record(route.op(), &request_id, arrived, refusal);
-                }
-            }
-            Fault::Rejected(_) | Fault::Broken => {
-                counters.requests_rejected.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        record.of_fault(&fault);
         if in_grpc { grpc_fault(fault) } else { connect::fault(fault) }
     });
+    drop(record);
     answer.headers_mut().insert(X_REQUEST_ID, request_id);
     Ok(answer)
 }
 
-impl Session {
-    fn record(&self, op: Op, request_id: &HeaderValue, arrived: Instant, refusal: &Refusal) {
-        let call = Call { caller: &self.caller, request_id: request_id.to_str().unwrap_or_default(), arrived };
-        self.transport.authority.0.refuse(call, op, refusal);
+/// The one record of a request. Where nobody has made it by the end, the caller has left before there was an answer.
+struct Record<'a> {
+    session: &'a Session,
+    op: Op,
+    request_id: &'a HeaderValue,
+    arrived: Instant,
+    made: bool,
+}
+
+impl Record<'_> {
+    fn make(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.made, true) {
+            let request_id = self.request_id.to_str().unwrap_or_default();
+            let call = Call { caller: &self.session.caller, request_id, arrived: self.arrived };
+            self.session.transport.authority.0.note(call, self.op, outcome);
+        }
+    }
+
+    fn of_fault(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Refused(refusal) | Fault::Explained(refusal, _) => self.make(refusal.outcome()),
+            Fault::Answered(status) => match status::to_record(status) {
+                Some(refusal) => self.make(refusal.outcome()),
+                None => self.made = true,
+            },
+            Fault::Rejected(rejection) => {
+                self.session.transport.counters.requests_rejected.fetch_add(1, Ordering::Relaxed);
+                self.make(rejection.outcome());
+            }
+            Fault::Broken => self.make(LEFT),
+        }
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        self.make(LEFT);
     }
 }
 
@@ -129,7 +159,7 @@ fn open(
     }
 }
 
-/// Reflection and health, by tonic's own services.
+/// Reflection and health, by tonic's own services. What is a stream is recorded when it begins.
 async fn serve_standard<B>(
     session: &Session,
     parts: Parts,
@@ -137,34 +167,41 @@ async fn serve_standard<B>(
     route: Route,
     arrived: Instant,
     limits: &Limits,
+    record: &mut Record<'_>,
 ) -> Result<Answer, Fault>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
-    if let Route::Reflection(version) = route {
+    let answer = if let Route::Reflection(version) = route {
         let request = Request::from_parts(parts, body);
-        return Ok(reflection::serve(version, limits.message_bytes, request).await.map(AnswerBody::Stream));
-    }
-    let asked = timeout::of_grpc(&parts.headers)?;
-    let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
-    let message = message::framed(body, limits.message_bytes, deadline).await?;
-    // Tonic's codec would call it our own fault.
-    HealthCheckRequest::decode(message.get(PREFIX..).unwrap_or_default()).map_err(|_| Refusal::Undecodable)?;
-    Ok(grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await)
+        reflection::serve(version, limits.message_bytes, request).await.map(AnswerBody::Stream)
+    } else {
+        let asked = timeout::of_grpc(&parts.headers)?;
+        let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
+        let message = message::framed(body, limits.message_bytes, deadline).await?;
+        // Tonic's codec would call it our own fault.
+        HealthCheckRequest::decode(message.get(PREFIX..).unwrap_or_default()).map_err(|_| Refusal::Undecodable)?;
+        grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await
+    };
+    record.make(match answer.headers().get(answer::GRPC_STATUS).map(HeaderValue::as_bytes) {
+        None | Some(b"0") => Outcome::Done,
+        // The only error of theirs that has no message of its own on the way: a service that is not here.
+        Some(b"5") => Outcome::Refused(Code::NotFound, health::UNKNOWN_SERVICE),
+        Some(_) => Refusal::Internal.outcome(),
+    });
+    Ok(answer)
 }
 
-/// An RPC of the API.
-#[expect(clippy::too_many_arguments, reason = "one request's parts, used once")]
+/// An RPC of the API. A use case makes its record itself.
 async fn serve<B>(
-    session: &Session,
+    mut exchange: Exchange<'_>,
     headers: &HeaderMap,
     body: B,
     form: Form,
     op: Op,
-    arrived: Instant,
-    request_id: &HeaderValue,
     limits: &Limits,
+    record: &mut Record<'_>,
 ) -> Result<Answer, Fault>
 where
     B: Body<Data = Bytes>,
@@ -173,21 +210,21 @@ where
         Form::Grpc => timeout::of_grpc(headers)?,
         Form::Connect(_) => timeout::of_connect(headers)?,
     };
-    let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
-    let _in_flight = InFlight::enter(&session.transport.counters.in_flight, limits.in_flight, route::mints(op))
+    exchange.deadline = exchange.arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
+    let counters = &exchange.session.transport.counters;
+    let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes())
         .ok_or(Refusal::Overloaded { retry_after: SHED_RETRY })?;
-    let limit = if route::is_batch(op) { limits.batch_bytes } else { limits.message_bytes };
-    let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate };
-    match form {
-        Form::Grpc => {
-            let request = message::framed(body, limit, deadline).await?;
-            rpc::call(op, form, &exchange, &request).map(answer::message)
-        }
-        Form::Connect(codec) => {
-            let request = message::plain(body, limit, deadline).await?;
-            rpc::call(op, form, &exchange, &request).map(|message| connect::response(codec, message))
-        }
-    }
+    let limit = if op.is_batch() { limits.batch_bytes } else { limits.message_bytes };
+    let request = match form {
+        Form::Grpc => message::framed(body, limit, exchange.deadline).await?,
+        Form::Connect(_) => message::plain(body, limit, exchange.deadline).await?,
+    };
+    let message = rpc::call(op, form, &exchange, &request)?;
+    record.made = true;
+    Ok(match form {
+        Form::Grpc => answer::message(message),
+        Form::Connect(codec) => connect::response(codec, message),
+    })
 }
 
 /// Calls a tonic service with a message that is all there.

@@ -17,6 +17,9 @@ use super::{
     status::DOMAIN,
 };
 
+/// The reason of the refusal to say anything of a service that is not here.
+pub(super) const UNKNOWN_SERVICE: &str = "UNKNOWN_SERVICE";
+
 const NAMES: [&str; 3] = ["", LIVE_AUTH_SERVICE, HUB_TOKEN_SERVICE];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,9 +95,9 @@ impl Stream for Watch {
     }
 }
 
-/// No refusal: the protocol of health checks wants this status, and there is nothing to record.
+/// The status that the protocol of health checks wants.
 fn unknown_service() -> Status {
-    let details = ErrorDetails::with_error_info("UNKNOWN_SERVICE", DOMAIN, []);
+    let details = ErrorDetails::with_error_info(UNKNOWN_SERVICE, DOMAIN, []);
     Status::with_error_details(Code::NotFound, "no such service here", details)
 }
 

@@ -53,7 +53,7 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         Op::BatchOpen => answer::<proto::BatchOpenRequest>,
         Op::BatchVerify => answer::<proto::BatchVerifyRequest>,
         Op::BatchReseal => answer::<proto::BatchResealRequest>,
-        Op::Unknown => return Err(Refusal::UnknownMethod.into()),
+        Op::HealthCheck | Op::HealthWatch | Op::Reflection | Op::Unknown => return Err(Refusal::UnknownMethod.into()),
     };
     run(form, exchange, body)
 }
@@ -86,7 +86,10 @@ fn answer<M: Rpc>(form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<By
         Form::Grpc => Ok(framed(&answer)),
         Form::Connect(connect::Codec::Proto) => Ok(answer.encode_to_vec().into()),
         Form::Connect(connect::Codec::Json) => {
-            serde_json::to_vec(&answer).map(Bytes::from).map_err(|_| Refusal::Internal.into())
+            // The use case has made its record.
+            serde_json::to_vec(&answer)
+                .map(Bytes::from)
+                .map_err(|_| Fault::Answered(status::recorded(&Refusal::Internal)))
         }
     }
 }

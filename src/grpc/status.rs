@@ -7,7 +7,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::proto;
-use crate::{audit, authority::Refusal};
+use crate::{
+    audit::{self, Outcome},
+    authority::Refusal,
+};
 
 /// `google.rpc.ErrorInfo.domain` of every error.
 pub(super) const DOMAIN: &str = "countersign";
@@ -70,7 +73,7 @@ pub(super) fn of_item(refusal: &Refusal) -> proto::ItemError {
     }
 }
 
-/// A request that never became a call: it is answered and counted, but there is nothing to record.
+/// A request that never became a call: its form alone is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Rejection {
     /// It has an `Origin` header: a browser sent it.
@@ -94,7 +97,7 @@ impl Rejection {
     pub(super) fn status(self) -> Status {
         let mut details = ErrorDetails::new();
         details.set_error_info(self.reason(), DOMAIN, []);
-        Status::with_error_details(self.code(), self.message(), details)
+        Status::with_error_details(code(self.code()), self.message(), details)
     }
 
     /// The HTTP status, where it is not the one that the code implies.
@@ -107,11 +110,16 @@ impl Rejection {
         }
     }
 
-    const fn code(self) -> Code {
+    /// How records show it.
+    pub(super) const fn outcome(self) -> Outcome {
+        Outcome::Refused(self.code(), self.reason())
+    }
+
+    const fn code(self) -> audit::Code {
         match self {
-            Self::Origin | Self::Host => Code::PermissionDenied,
-            Self::Method | Self::ContentType | Self::GrpcOverHttp1 | Self::Compressed => Code::Unimplemented,
-            Self::ConnectVersion => Code::InvalidArgument,
+            Self::Origin | Self::Host => audit::Code::PermissionDenied,
+            Self::Method | Self::ContentType | Self::GrpcOverHttp1 | Self::Compressed => audit::Code::Unimplemented,
+            Self::ConnectVersion => audit::Code::InvalidArgument,
         }
     }
 
@@ -144,6 +152,7 @@ impl Rejection {
 
 const fn code(code: audit::Code) -> Code {
     match code {
+        audit::Code::Cancelled => Code::Cancelled,
         audit::Code::InvalidArgument => Code::InvalidArgument,
         audit::Code::DeadlineExceeded => Code::DeadlineExceeded,
         audit::Code::NotFound => Code::NotFound,

@@ -60,7 +60,7 @@ impl Calls {
     pub(super) fn observe(&self, event: &Event<'_>) {
         let mine = self.0.get_or_default();
         let mut tally = mine.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch = event.outcome == Outcome::Done && is_batch(event.op);
+        let batch = event.outcome == Outcome::Done && event.op.is_batch();
         let key = if batch { "" } else { event.entries.first().map_or("", |entry| entry.key) };
         tally.requests.add(event.op, event.outcome, key, 1);
         if batch {
@@ -226,15 +226,6 @@ fn label(name: &str, value: &str) -> LabelPair {
     label.set_name(name.to_owned());
     label.set_value(value.to_owned());
     label
-}
-
-const fn is_batch(op: Op) -> bool {
-    match op {
-        Op::BatchMintHash | Op::BatchVerifyHash | Op::BatchSeal | Op::BatchOpen | Op::BatchVerify | Op::BatchReseal => {
-            true
-        }
-        Op::MintHash | Op::VerifyHash | Op::Seal | Op::Open | Op::Verify | Op::Reseal | Op::Unknown => false,
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::spiffe::SpiffeId;
+
 /// An authenticated caller.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Caller {
@@ -14,6 +16,10 @@ pub enum Caller {
     },
     /// A caller that a listener names, such as `dev-tcp`.
     Named(Arc<str>),
+    /// The one SPIFFE ID of a client certificate.
+    Spiffe(SpiffeId),
+    /// The one DNS name of a client certificate, in lower case, on a listener that takes such.
+    Dns(Arc<str>),
 }
 
 impl fmt::Display for Caller {
@@ -21,6 +27,8 @@ impl fmt::Display for Caller {
         match self {
             Self::Unix { uid, gid } => write!(f, "uid:{uid},gid:{gid}"),
             Self::Named(name) => write!(f, "name:{name}"),
+            Self::Spiffe(id) => id.fmt(f),
+            Self::Dns(name) => write!(f, "dns:{name}"),
         }
     }
 }

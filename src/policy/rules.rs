@@ -143,6 +143,7 @@ impl ByCaller {
                 let named = self.names.iter().find(|(present, _)| present == name).map(|(_, grants)| grants);
                 [named, None, self.any.as_ref()]
             }
+            Caller::Spiffe(_) | Caller::Dns(_) => [None, None, self.any.as_ref()],
         }
     }
 

@@ -1,6 +1,7 @@
 //! A running transport, and callers that speak raw HTTP to it.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -43,7 +44,7 @@ pub(crate) const BATCH_OPEN: &str = "/countersign.v1.HubTokenService/BatchOpen";
 pub(crate) const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// An authority without a rule, a key or an object: none of these tests gets as far as to use any.
-fn authority() -> Arc<Authority> {
+fn authority(metrics: &Arc<Metrics>) -> Arc<Authority> {
     let nothing = State::new(
         Policy::new(Vec::new()).unwrap(),
         Domains::new(Vec::new()).unwrap(),
@@ -51,8 +52,7 @@ fn authority() -> Arc<Authority> {
         Keyring::new(Vec::new()).unwrap(),
         SealLimits::default(),
     );
-    let metrics = Arc::new(Metrics::new(Clock::system()));
-    Arc::new(Authority::new(Clock::system(), nothing.unwrap(), metrics))
+    Arc::new(Authority::new(Clock::system(), nothing.unwrap(), Arc::clone(metrics)))
 }
 
 /// To be held while files or sockets are made: binding changes the process's umask for a moment.
@@ -78,6 +78,7 @@ pub(crate) struct Running {
     pub(crate) socket: PathBuf,
     pub(crate) tcp: String,
     pub(crate) counters: Arc<TransportCounters>,
+    metrics: Arc<Metrics>,
     _place: tempfile::TempDir,
 }
 
@@ -93,8 +94,10 @@ impl Running {
         let listeners = vec![bind_unix(&socket).unwrap(), bind_loopback("127.0.0.1:0".parse().unwrap()).unwrap()];
         let tcp = listeners[1].address();
         let counters = Arc::new(TransportCounters::default());
-        let server = start(listeners, authority(), limits, reflection, 2, Arc::clone(&counters)).unwrap();
-        Self { server, socket, tcp, counters, _place: place }
+        let metrics = Arc::new(Metrics::new(Clock::system()));
+        let authority = authority(&metrics);
+        let server = start(listeners, authority, limits, reflection, 2, Arc::clone(&counters)).unwrap();
+        Self { server, socket, tcp, counters, metrics, _place: place }
     }
 
     pub(crate) fn server(&self) -> &Server {
@@ -111,6 +114,22 @@ impl Running {
 
     pub(crate) async fn unix(&self) -> UnixStream {
         UnixStream::connect(&self.socket).await.unwrap()
+    }
+
+    /// Events so far, by operation and outcome.
+    pub(crate) fn events(&self) -> BTreeMap<(String, String), u64> {
+        let text = self.metrics.render();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("countersign_requests_total{"));
+        let label = |line: &str, name: &str| {
+            let value = line.split_once(&format!("{name}=\"")).unwrap().1;
+            value.split('"').next().unwrap().to_owned()
+        };
+        lines
+            .map(|line| {
+                let count = line.rsplit(' ').next().unwrap().parse().unwrap();
+                ((label(line, "op"), label(line, "outcome")), count)
+            })
+            .collect()
     }
 
     pub(crate) async fn until(&self, condition: impl Fn(&TransportCounters) -> bool) {

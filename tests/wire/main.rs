@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test that cannot go on fails, in its helpers too")]
 
+mod events;
 mod harness;
 mod limits;
 mod refusals;

@@ -9,17 +9,22 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
     net::{TcpStream, UnixStream},
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot, watch},
-    time::{Instant, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 use super::{connection::serve_connection, session::Session};
 use crate::metrics::TransportCounters;
+
+/// How often a worker with connections looks up by itself. A timer that is due before the runtime next wakes costs a
+/// system call when it is set; the deadline of a call is later than this, and so costs none.
+const TICK: Duration = Duration::from_millis(100);
 
 /// An accepted connection, on its way to a worker.
 struct Accepted {
@@ -54,8 +59,9 @@ impl Worker {
         let (end, ending) = watch::channel(None);
         let (done, ended) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
+        let connections = Arc::clone(&open);
         let thread = thread::Builder::new().name(format!("countersign-{index}")).spawn(move || {
-            run(runtime, dealt, ending);
+            run(runtime, dealt, ending, &connections);
             // Nobody waits for a worker that was given up.
             let _ = done.send(());
         })?;
@@ -89,8 +95,15 @@ impl Worker {
     }
 }
 
-fn run(runtime: Runtime, mut dealt: mpsc::UnboundedReceiver<Accepted>, mut ending: watch::Receiver<Option<Instant>>) {
+fn run(
+    runtime: Runtime,
+    mut dealt: mpsc::UnboundedReceiver<Accepted>,
+    mut ending: watch::Receiver<Option<Instant>>,
+    connections: &AtomicUsize,
+) {
     runtime.block_on(async {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (drain, draining) = watch::channel(false);
         // Every connection holds a sender; when the last is gone, so are they all.
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -106,6 +119,7 @@ fn run(runtime: Runtime, mut dealt: mpsc::UnboundedReceiver<Accepted>, mut endin
                     }
                     None => break Instant::now(),
                 },
+                _ = tick.tick(), if connections.load(Ordering::Relaxed) > 0 => {}
                 ended = ending.wait_for(Option::is_some) => {
                     break ended.ok().and_then(|deadline| *deadline).unwrap_or_else(Instant::now);
                 }

@@ -3,10 +3,7 @@
 //! A match is exact, or on a label boundary below a domain that opts in; a secret never reaches across a public
 //! suffix, so that nobody who can register a name under one comes to share it.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use crate::keyring::{Key, KeyKind};
 
@@ -81,7 +78,8 @@ impl Domain {
 /// All configured domains.
 pub struct Domains {
     list: Vec<Domain>,
-    by_name: HashMap<HostName, usize>,
+    /// Places in the list, sorted by name: a few comparisons cost less than a hash.
+    by_name: Vec<(HostName, usize)>,
 }
 
 impl Domains {
@@ -90,29 +88,29 @@ impl Domains {
     /// # Errors
     /// What is wrong with the first that does not fit, and what to do.
     pub fn new(list: Vec<Domain>) -> Result<Self, String> {
-        let mut by_name = HashMap::with_capacity(list.len());
-        for (place, domain) in list.iter().enumerate() {
-            domain.check()?;
-            match by_name.entry(domain.name.clone()) {
-                Entry::Vacant(free) => free.insert(place),
-                Entry::Occupied(_) => return Err(format!("domain {} is there twice: remove one", domain.name)),
-            };
+        list.iter().try_for_each(Domain::check)?;
+        let mut by_name: Vec<_> = list.iter().enumerate().map(|(place, domain)| (domain.name.clone(), place)).collect();
+        by_name.sort_unstable();
+        match by_name.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(format!("domain {} is there twice: remove one", pair[0].0)),
+            None => Ok(Self { list, by_name }),
         }
-        Ok(Self { list, by_name })
     }
 
     /// The domain that `host` belongs to: of that very name, or else the longest name above it that takes
     /// subdomains, where no public suffix lies between.
     #[must_use]
     pub fn find(&self, host: &HostName) -> Option<&Domain> {
-        if let Some(&place) = self.by_name.get(host) {
-            return Some(&self.list[place]);
+        if let Some(domain) = self.named(host.as_str()) {
+            return Some(domain);
         }
-        let above = host
-            .parents()
-            .filter_map(|name| Some(&self.list[*self.by_name.get(name)?]))
-            .find(|domain| domain.subdomains)?;
+        let above = host.parents().filter_map(|name| self.named(name)).find(|domain| domain.subdomains)?;
         (host.public_suffix_len() < above.name.as_str().len()).then_some(above)
+    }
+
+    fn named(&self, name: &str) -> Option<&Domain> {
+        let at = self.by_name.binary_search_by(|(present, _)| present.as_str().cmp(name)).ok()?;
+        Some(&self.list[self.by_name[at].1])
     }
 
     /// All of them, as configured.

@@ -46,7 +46,8 @@ struct Tally {
 #[derive(Default)]
 struct Series([Vec<(&'static str, ByKey)>; Op::ALL.len()]);
 
-type ByKey = HashMap<Box<str>, u64>;
+/// A tree: its few and short names are compared sooner than hashed.
+type ByKey = BTreeMap<Box<str>, u64>;
 
 #[derive(Clone, Copy, Default)]
 struct Times {

@@ -1,6 +1,7 @@
 //! The use cases: permit, act, record. One clock read and one event a call; one permit per distinct object.
 //! Synchronous and silent about transport: it is given plain values and gives plain values back.
 
+mod allowance;
 mod answer;
 mod desk;
 mod hub;
@@ -8,6 +9,7 @@ mod liveauth;
 mod refusal;
 mod state;
 
+pub use allowance::Allowance;
 pub use answer::{
     Batch, Claims, JudgedHash, JudgedToken, MintHash, MintedHash, OpenedToken, Origin, Present, ResealedToken, Seal,
     SealedToken, VerifyHash,
@@ -40,7 +42,12 @@ pub struct Call<'a> {
     pub request_id: &'a str,
     /// When the request arrived.
     pub arrived: Instant,
+    /// What the caller has left under the rates of rules.
+    pub allowance: &'a Allowance,
 }
+
+/// What becomes of the items of a batch, and how it is recorded.
+type Answers<'s, T> = Vec<(Entry<'s>, Result<T, Refusal>)>;
 
 /// Everything that decides about calls. Shared by all workers; what changes on a reload is swapped whole.
 pub struct Authority {
@@ -107,25 +114,33 @@ impl Authority {
         result
     }
 
-    /// Runs one use case per item, in order, and records them as one call.
+    /// Runs one use case per item, in order, and records them as one call. What `act` refuses is refused as a whole.
     fn batch<R, T>(
         &self,
         call: Call<'_>,
         op: Op,
         items: &[R],
-        act: impl for<'s> FnOnce(&'s State, UnixSeconds) -> Vec<(Entry<'s>, Result<T, Refusal>)>,
+        act: impl for<'s> FnOnce(&'s State, UnixSeconds) -> Result<Answers<'s, T>, Refusal>,
     ) -> Batch<T> {
         let now = self.clock.now();
-        if items.is_empty() || items.len() > BATCH_MAX {
-            let refusal = Refusal::invalid("items", format!("a batch holds 1 to {BATCH_MAX} items; split it"));
-            log_refusal(call, op, &refusal);
-            self.record(call, op, now, refusal.outcome(), &[]);
-            return Err(refusal);
-        }
         let state = self.state.load();
-        let (entries, results): (Vec<_>, Vec<_>) = act(&state, now).into_iter().unzip();
-        self.record(call, op, now, Outcome::Done, &entries);
-        Ok(results)
+        let answers = if items.is_empty() || items.len() > BATCH_MAX {
+            Err(Refusal::invalid("items", format!("a batch holds 1 to {BATCH_MAX} items; split it")))
+        } else {
+            act(&state, now)
+        };
+        match answers {
+            Ok(answers) => {
+                let (entries, results): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+                self.record(call, op, now, Outcome::Done, &entries);
+                Ok(results)
+            }
+            Err(refusal) => {
+                log_refusal(call, op, &refusal);
+                self.record(call, op, now, refusal.outcome(), &[]);
+                Err(refusal)
+            }
+        }
     }
 
     fn record(&self, call: Call<'_>, op: Op, at: UnixSeconds, outcome: Outcome, entries: &[Entry<'_>]) {

@@ -4,6 +4,7 @@
 mod advice;
 mod duration;
 mod raw;
+mod rule;
 mod typed;
 
 pub use duration::{Lifetime, parse_lifetime, parse_seconds};
@@ -138,6 +139,20 @@ mod tests {
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nmax_chars = 100", "max_chars"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\npad_to = 6048", "pad_to"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nusername_form = \"fold\"", "username_form"),
+            ("[reload]\npoll = \"never\"", "off"),
+            ("[reload]\npoll = \"0s\"", "off"),
+            (
+                "[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"mint\"]\ndomains = [\"*\"]\nrate = 0",
+                "rate",
+            ),
+            (
+                "[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"mint\"]\ndomains = [\"*\"]\nburst = 9",
+                "rate",
+            ),
+            (
+                "[[policy.rules]]\nname = \"r\"\ncallers = [\"spiffe://t/a*\"]\nverbs = [\"mint\"]\ndomains = [\"*\"]",
+                "slash",
+            ),
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"root\"]\nverbs = [\"mint\"]\ndomains = [\"*\"]", "root"),
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"sign\"]\ndomains = [\"*\"]", "sign"),
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"mint\"]\napps = [\"*\"]", "domains"),
@@ -147,11 +162,43 @@ mod tests {
         }
     }
 
+    const SHARING: &str = "[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\n\
+                           [[liveauth.domains]]\nname = \"b.example\"\nkey = \"k\"\n";
+
+    fn minting(name: &str, callers: &str, domains: &str) -> String {
+        format!("[[policy.rules]]\nname = {name:?}\ncallers = [{callers}]\nverbs = [\"mint\"]\ndomains = [{domains}]\n")
+    }
+
     #[test]
-    fn rules_that_grant_half_of_a_shared_secret_are_pointed_out() {
-        let text = "[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\n[[liveauth.domains]]\nname = \"b.example\"\nkey = \"k\"\n\
-                    [[policy.rules]]\nname = \"half\"\ncallers = [\"uid:7\"]\nverbs = [\"mint\"]\ndomains = [\"a.example\"]";
-        let advice = Config::parse(text, Path::new("")).unwrap().advice();
-        assert!(advice.iter().any(|line| line.contains("half") && line.contains("b.example")), "{advice:?}");
+    fn rules_that_grant_half_of_a_shared_secret_are_pointed_out_for_every_kind_of_caller() {
+        let kinds = ["uid:7", "gid:7", "name:x", "dns:a.b", "spiffe://t/a", "spiffe://t/a/*", "spiffe://t/*", "*"];
+        for caller in kinds {
+            let quoted = format!("{caller:?}");
+            let half = format!("{SHARING}{}", minting("half", &quoted, "\"a.example\""));
+            let advice = Config::parse(&half, Path::new("")).unwrap().advice();
+            let told =
+                |line: &String| ["half", caller, "a.example", "b.example"].iter().all(|word| line.contains(word));
+            assert!(advice.iter().any(told), "{caller}: {advice:?}");
+            // Another rule gives the same caller the rest.
+            let whole = format!("{half}{}", minting("rest", &quoted, "\"*.example\""));
+            assert_eq!(Config::parse(&whole, Path::new("")).unwrap().advice(), [""; 0], "{caller}");
+        }
+    }
+
+    #[test]
+    fn callers_to_whom_more_is_granted_by_a_wider_rule_are_left_out_of_the_advice() {
+        let rules = [
+            minting("half", "\"spiffe://t/a/*\", \"uid:7\"", "\"a.example\""),
+            minting("rest", "\"spiffe://t/*\"", "\"*\""),
+        ];
+        let advice = Config::parse(&format!("{SHARING}{}", rules.concat()), Path::new("")).unwrap().advice();
+        assert!(advice.len() == 1 && advice[0].contains("uid:7") && !advice[0].contains("spiffe"), "{advice:?}");
+    }
+
+    #[test]
+    fn a_rate_that_is_never_reached_is_pointed_out() {
+        let text = format!("{}rate = 20001\n", minting("fast", "\"*\"", "\"*\""));
+        let advice = Config::parse(&text, Path::new("")).unwrap().advice();
+        assert!(advice.len() == 1 && advice[0].contains("limits.rate"), "{advice:?}");
     }
 }

@@ -31,7 +31,7 @@ mod timeout;
 mod verdicts;
 mod worker;
 
-pub use limit::{Limits, Rate};
+pub use limit::Limits;
 pub use listen::Listener;
 pub use serve::{Server, start};
 pub use session::{Gate, Session, Transport};

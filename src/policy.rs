@@ -22,15 +22,19 @@
 //! ```
 
 mod caller;
+mod callers;
+mod objects;
 mod permit;
+mod rate;
 mod right;
 mod rule;
 mod rules;
 mod spiffe;
 
 pub use caller::{Caller, CallerPattern};
-pub use permit::Permit;
+pub use permit::{Meter, Permit};
+pub use rate::{Bucket, Rate, batch_units};
 pub use right::{Verb, VerbName, verb};
 pub use rule::{Object, ObjectPattern, Problem, Rule, RuleLimits};
-pub use rules::{Denied, Explanation, Policy};
+pub use rules::{Denied, Explanation, Lack, Policy};
 pub use spiffe::{SpiffeId, is_trust_domain};

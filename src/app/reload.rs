@@ -20,7 +20,7 @@ pub(super) fn reload(running: &Config, options: &Options, authority: &Authority)
     let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
     startup::judge_keys(&loaded, options.dev.is_some()).map_err(|failure| failure.message)?;
     let before = authority.state();
-    let state = config.build(loaded.keys, Some(before.ring()))?;
+    let state = config.build(loaded.keys, Some(&before))?;
     authority.replace(state);
     Ok(config)
 }

@@ -37,6 +37,7 @@ pub struct MintedHash {
 }
 
 /// How a hash names the domain it claims to come from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin<'a> {
     /// Not at all.
     Missing,

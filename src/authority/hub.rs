@@ -2,6 +2,7 @@
 
 use super::{
     Authority, Batch, Call, JudgedToken, OpenedToken, Present, Refusal, ResealedToken, Seal, SealedToken, State,
+    allowance::{Due, pay_for_batch},
     answer::id_text,
     desk::{self, Admitted, Memo},
 };
@@ -14,7 +15,7 @@ use crate::{
             self, Bindings, Contents, Entropy, Examined, LifetimeProblem, Purpose, SealProblem, Sealed, Unverified,
         },
     },
-    policy::{Verb, verb},
+    policy::{Meter, Verb, verb},
     verdict::Hint,
 };
 
@@ -27,7 +28,9 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn seal(&self, call: Call<'_>, request: &Seal<'_>) -> Result<SealedToken, Refusal> {
-        self.unary(call, Op::Seal, |state, now| seal(state, desk::app(state, call.caller, request.app), request, now))
+        self.unary(call, Op::Seal, |state, now| {
+            seal(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
+        })
     }
 
     /// Seals many.
@@ -38,7 +41,10 @@ impl Authority {
         self.batch(call, Op::BatchSeal, items, |state, now| {
             let mut memo = Memo::new();
             let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
-            items.iter().map(|item| seal(state, admit(item.app), item, now)).collect()
+            if state.policy.is_metered() {
+                pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
+            }
+            Ok(items.iter().map(|item| seal(state, admit(item.app), Due::Nothing, item, now)).collect())
         })
     }
 
@@ -47,7 +53,9 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn open(&self, call: Call<'_>, request: &Present<'_>) -> Result<OpenedToken, Refusal> {
-        self.unary(call, Op::Open, |state, now| open(state, desk::app(state, call.caller, request.app), request, now))
+        self.unary(call, Op::Open, |state, now| {
+            open(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
+        })
     }
 
     /// Opens many.
@@ -64,7 +72,7 @@ impl Authority {
     /// A [`Refusal`].
     pub fn verify(&self, call: Call<'_>, request: &Present<'_>) -> Result<JudgedToken, Refusal> {
         self.unary(call, Op::Verify, |state, now| {
-            judge(state, desk::app(state, call.caller, request.app), request, now)
+            judge(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
         })
     }
 
@@ -82,7 +90,7 @@ impl Authority {
     /// A [`Refusal`].
     pub fn reseal(&self, call: Call<'_>, request: &Present<'_>) -> Result<ResealedToken, Refusal> {
         self.unary(call, Op::Reseal, |state, now| {
-            reseal(state, desk::app(state, call.caller, request.app), request, now)
+            reseal(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
         })
     }
 
@@ -99,19 +107,27 @@ impl Authority {
         call: Call<'_>,
         op: Op,
         items: &[Present<'_>],
-        act: impl for<'s> Fn(&'s State, Admission<'s, V>, &Present<'_>, UnixSeconds) -> Answer<'s, T>,
+        act: impl for<'s> Fn(&'s State, Admission<'s, V>, Due<'_>, &Present<'_>, UnixSeconds) -> Answer<'s, T>,
     ) -> Batch<T> {
         self.batch(call, op, items, |state, now| {
             let mut memo = Memo::new();
             let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
-            items.iter().map(|item| act(state, admit(item.app), item, now)).collect()
+            if state.policy.is_metered() {
+                pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
+            }
+            Ok(items.iter().map(|item| act(state, admit(item.app), Due::Nothing, item, now)).collect())
         })
     }
+}
+
+fn meter<V: Verb>(admission: &Admission<'_, V>) -> Option<Meter> {
+    admission.as_ref().ok()?.permit.meter()
 }
 
 fn seal<'s>(
     state: &'s State,
     admission: Admission<'s, verb::Seal>,
+    due: Due<'_>,
     request: &Seal<'_>,
     now: UnixSeconds,
 ) -> Answer<'s, SealedToken> {
@@ -120,7 +136,7 @@ fn seal<'s>(
         Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
     };
     let mut entry = entry(&admitted);
-    let result = seal_admitted(state, &admitted, request, now);
+    let result = due.pay(&admitted.permit).and_then(|()| seal_admitted(state, &admitted, request, now));
     entry.outcome = match &result {
         Ok(sealed) => {
             entry.key_version = sealed.key_version;
@@ -168,10 +184,11 @@ fn seal_admitted(
 fn open<'s>(
     state: &'s State,
     admission: Admission<'s, verb::Open>,
+    due: Due<'_>,
     request: &Present<'_>,
     now: UnixSeconds,
 ) -> Answer<'s, OpenedToken> {
-    examine(state, admission, request, now, |permit, examined| {
+    examine(state, admission, due, request, now, |permit, examined| {
         let payload = examined.payload(&permit).map(<[u8]>::to_vec).unwrap_or_default();
         OpenedToken { judged: judged(examined), payload }
     })
@@ -180,16 +197,18 @@ fn open<'s>(
 fn judge<'s>(
     state: &'s State,
     admission: Admission<'s, verb::Verify>,
+    due: Due<'_>,
     request: &Present<'_>,
     now: UnixSeconds,
 ) -> Answer<'s, JudgedToken> {
-    examine(state, admission, request, now, |_, examined| judged(examined))
+    examine(state, admission, due, request, now, |_, examined| judged(examined))
 }
 
 /// The road that Open and Verify share; they differ in what they let out.
 fn examine<'s, V: Verb + Copy, T>(
     state: &'s State,
     admission: Admission<'s, V>,
+    due: Due<'_>,
     request: &Present<'_>,
     now: UnixSeconds,
     answer: impl FnOnce(crate::policy::Permit<'s, V>, Examined) -> T,
@@ -199,6 +218,9 @@ fn examine<'s, V: Verb + Copy, T>(
         Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
     };
     let mut entry = entry(&admitted);
+    if let Err(refusal) = due.pay(&admitted.permit) {
+        return (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal));
+    }
     let examined = match Unverified::parse(request.auth) {
         Ok(token) => {
             entry.token_id = Some(token.token_id());
@@ -213,6 +235,7 @@ fn examine<'s, V: Verb + Copy, T>(
 fn reseal<'s>(
     state: &'s State,
     admission: Admission<'s, verb::Reseal>,
+    due: Due<'_>,
     request: &Present<'_>,
     now: UnixSeconds,
 ) -> Answer<'s, ResealedToken> {
@@ -221,6 +244,9 @@ fn reseal<'s>(
         Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
     };
     let mut entry = entry(&admitted);
+    if let Err(refusal) = due.pay(&admitted.permit) {
+        return (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal));
+    }
     let old = match Unverified::parse(request.auth) {
         Ok(old) => old,
         Err(hints) => {

@@ -2,6 +2,7 @@
 
 use super::{
     Authority, Batch, Call, JudgedHash, MintHash, MintedHash, Origin, Refusal, State, VerifyHash,
+    allowance::{Due, pay_for_batch},
     desk::{self, Admitted, Memo},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         domain::{Domain, HostName},
         hash::{self, ClientId, ExpiryProblem, Unverified, Validity},
     },
-    policy::{Caller, VerbName, verb},
+    policy::{Caller, Meter, VerbName, verb},
     verdict::{Hint, Hints, Verdict},
 };
 
@@ -29,7 +30,7 @@ impl Authority {
     pub fn mint_hash(&self, call: Call<'_>, request: &MintHash<'_>) -> Result<MintedHash, Refusal> {
         self.unary(call, Op::MintHash, |state, now| {
             let minter = minter(state, call.caller, request.domain);
-            mint(minter, request, now)
+            mint(minter, request, Due::Unit(&state.policy, call), now)
         })
     }
 
@@ -40,12 +41,12 @@ impl Authority {
     pub fn batch_mint_hash(&self, call: Call<'_>, items: &[MintHash<'_>]) -> Batch<MintedHash> {
         self.batch(call, Op::BatchMintHash, items, |state, now| {
             let mut memo = Memo::new();
-            let mut answers = Vec::with_capacity(items.len());
-            for item in items {
-                let minter = memo.get(item.domain, |name| minter(state, call.caller, name));
-                answers.push(mint(minter, item, now));
+            let mut admit = |name| memo.get(name, |name| minter(state, call.caller, name));
+            if state.policy.is_metered() {
+                let meters = items.iter().map(|item| admit(item.domain).ok()?.0.permit.meter());
+                pay_for_batch(&state.policy, call, meters)?;
             }
-            answers
+            Ok(items.iter().map(|item| mint(admit(item.domain), item, Due::Nothing, now)).collect())
         })
     }
 
@@ -55,7 +56,7 @@ impl Authority {
     /// A [`Refusal`].
     pub fn verify_hash(&self, call: Call<'_>, request: &VerifyHash<'_>) -> Result<JudgedHash, Refusal> {
         self.unary(call, Op::VerifyHash, |state, now| {
-            judge(verifier(state, call.caller, &request.origin), request, now)
+            judge(verifier(state, call.caller, &request.origin), request, Due::Unit(&state.policy, call), now)
         })
     }
 
@@ -66,17 +67,12 @@ impl Authority {
     pub fn batch_verify_hash(&self, call: Call<'_>, items: &[VerifyHash<'_>]) -> Batch<JudgedHash> {
         self.batch(call, Op::BatchVerifyHash, items, |state, now| {
             let mut memo = Memo::new();
-            let mut answers = Vec::with_capacity(items.len());
-            for item in items {
-                let name = match item.origin {
-                    Origin::Missing => (0, ""),
-                    Origin::Domain(name) => (1, name),
-                    Origin::Referer(url) => (2, url),
-                };
-                let verifier = memo.get(name, |_| verifier(state, call.caller, &item.origin));
-                answers.push(judge(verifier, item, now));
+            let mut admit = |origin| memo.get(origin, |origin| verifier(state, call.caller, &origin));
+            if state.policy.is_metered() {
+                let meters = items.iter().map(|item| admit(item.origin).ok()?.meter());
+                pay_for_batch(&state.policy, call, meters)?;
             }
-            answers
+            Ok(items.iter().map(|item| judge(admit(item.origin), item, Due::Nothing, now)).collect())
         })
     }
 }
@@ -87,13 +83,19 @@ fn minter<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<Minter<'s
     Ok((admitted, admitted.object.referer_for(&host)))
 }
 
-fn mint<'s>(minter: Result<Minter<'s>, Refusal>, request: &MintHash<'_>, now: UnixSeconds) -> Answer<'s, MintedHash> {
+fn mint<'s>(
+    minter: Result<Minter<'s>, Refusal>,
+    request: &MintHash<'_>,
+    due: Due<'_>,
+    now: UnixSeconds,
+) -> Answer<'s, MintedHash> {
     let (admitted, referer) = match minter {
         Ok(minter) => minter,
         Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
     };
     let mut entry = entry(&admitted);
-    let result = mint_admitted(&admitted, request, now).map(|minted| {
+    let minted = due.pay(&admitted.permit).and_then(|()| mint_admitted(&admitted, request, now));
+    let result = minted.map(|minted| {
         entry.key_version = minted.key_version;
         let client = i64::try_from(minted.client.number()).unwrap_or(i64::MAX);
         let (expires, hash) = (minted.expires.0, minted.hash.as_str());
@@ -148,6 +150,15 @@ enum Verifier<'s> {
     Nobody(Verdict, Hints),
 }
 
+impl Verifier<'_> {
+    fn meter(&self) -> Option<Meter> {
+        match self {
+            Self::Against(admitted) => admitted.permit.meter(),
+            Self::Nobody(..) => None,
+        }
+    }
+}
+
 fn verifier<'s>(state: &'s State, caller: &Caller, origin: &Origin<'_>) -> Result<Verifier<'s>, Refusal> {
     match origin {
         Origin::Missing => Err(Refusal::invalid("domain", "name the domain, or pass on the referer as received")),
@@ -173,6 +184,7 @@ fn verifier<'s>(state: &'s State, caller: &Caller, origin: &Origin<'_>) -> Resul
 fn judge<'s>(
     verifier: Result<Verifier<'s>, Refusal>,
     request: &VerifyHash<'_>,
+    due: Due<'_>,
     now: UnixSeconds,
 ) -> Answer<'s, JudgedHash> {
     let nothing =
@@ -185,6 +197,9 @@ fn judge<'s>(
         Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
     };
     let mut entry = entry(&admitted);
+    if let Err(refusal) = due.pay(&admitted.permit) {
+        return (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal));
+    }
     let mut judged = match Unverified::parse(request.client, request.expires, request.hash) {
         Err(hints) => nothing(Verdict::Malformed, hints),
         Ok(unverified) => {

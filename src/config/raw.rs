@@ -23,6 +23,7 @@ section!(Raw {
     liveauth: LiveAuth = LiveAuth::default(),
     hub: Hub = Hub::default(),
     policy: Policy = Policy::default(),
+    reload: Reload = Reload::default(),
 });
 
 section!(Listen {
@@ -111,4 +112,8 @@ pub(super) struct Rule {
     #[serde(default)]
     pub(super) apps: Vec<String>,
     pub(super) max_ttl: Option<String>,
+    pub(super) rate: Option<u32>,
+    pub(super) burst: Option<u32>,
 }
+
+section!(Reload { poll: String = "30s".into() });

@@ -9,11 +9,11 @@ use std::{
 
 use super::{
     duration::{Lifetime, parse_lifetime, parse_seconds},
-    raw,
+    raw, rule,
 };
 use crate::{
     authority::State,
-    grpc::{Limits, Rate},
+    grpc::Limits,
     hub::{
         app::{self, App, Ttl, UsernameForm},
         token::SealLimits,
@@ -21,7 +21,7 @@ use crate::{
     keyring::{Key, KeyKind, KeyName, Keyring},
     keystore::Location,
     liveauth::domain::{self, Domain, Domains, HostName},
-    policy::{CallerPattern, ObjectPattern, Policy, Rule, RuleLimits, VerbName},
+    policy::{Policy, Rate, Rule},
 };
 
 /// A checked configuration.
@@ -51,6 +51,8 @@ pub struct Config {
     pub apps: Vec<AppSpec>,
     /// Policy rules.
     pub rules: Vec<Rule>,
+    /// How often files are looked at for new content; `None`: only when told to.
+    pub poll: Option<Duration>,
 }
 
 /// Logging.
@@ -114,17 +116,18 @@ pub struct AppSpec {
 }
 
 impl Config {
-    /// Builds what serves from this configuration and `keys`, carrying on the counters of `before`.
+    /// Builds what serves from this configuration and `keys`, carrying on what `before` has counted.
     ///
     /// # Errors
     /// What does not fit together, in one line.
-    pub fn build(&self, keys: Vec<Key>, before: Option<&Keyring>) -> Result<State, String> {
-        let keys = match before {
+    pub fn build(&self, keys: Vec<Key>, before: Option<&State>) -> Result<State, String> {
+        let ring_before = before.map(State::ring);
+        let keys = match ring_before {
             Some(before) => Keyring::continuing(keys, before),
             None => keys,
         };
         let ring = Keyring::new(keys).map_err(|problem| format!("keyring: {problem}"))?;
-        if let Some((key, version)) = before.and_then(|before| ring.vanished(before)) {
+        if let Some((key, version)) = ring_before.and_then(|before| ring.vanished(before)) {
             return Err(format!(
                 "keyring: version {version} of key {key} is gone without having been suspended or destroyed; put it back, or restart to go on without it"
             ));
@@ -138,7 +141,20 @@ impl Config {
             })?;
             Ok(Arc::clone(key))
         })?;
-        State::new(self.policy()?, domains, apps, ring, self.seal_limits)
+        let policy = match before {
+            Some(before) => Policy::continuing(self.rules.clone(), before.policy()),
+            None => Policy::new(self.rules.clone()),
+        };
+        let policy = policy.map_err(|problem| format!("policy: {problem}"))?;
+        State::new(policy, domains, apps, ring, self.seal_limits)
+    }
+
+    /// Domains and apps as they will serve, but with keys that have no versions.
+    ///
+    /// # Errors
+    /// What does not fit together, in one line.
+    pub fn without_keys(&self) -> Result<(Domains, Vec<App>), String> {
+        self.objects(|name, kind, _| Ok(Arc::new(Key::new(name.clone(), kind, Vec::new()))))
     }
 
     /// Domains and apps with the keys that `key` finds for them.
@@ -213,11 +229,15 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         seal_limits: seal_limits(&raw.hub)?,
         domains: raw.liveauth.domains.iter().map(domain).collect::<Result<_, _>>()?,
         apps: raw.hub.apps.iter().map(app).collect::<Result<_, _>>()?,
-        rules: raw.policy.rules.iter().map(rule).collect::<Result<_, _>>()?,
+        rules: raw.policy.rules.iter().map(rule::read).collect::<Result<_, _>>()?,
+        poll: match raw.reload.poll.as_str() {
+            "off" => None,
+            text => Some(span(text, "reload.poll").map_err(|problem| format!("{problem}; or \"off\""))?),
+        },
     };
     config.policy()?;
     // Whether settings fit together is for the rooms they belong to; keys without versions stand in for the real ones.
-    config.objects(|name, kind, _| Ok(Arc::new(Key::new(name.clone(), kind, Vec::new()))))?;
+    config.without_keys()?;
     Ok(config)
 }
 
@@ -314,47 +334,5 @@ fn app(raw: &raw::App) -> Result<AppSpec, String> {
         require_username: raw.require_username.unwrap_or(true),
         username_form,
         reseal_extends: raw.reseal_extends,
-    })
-}
-
-fn rule(raw: &raw::Rule) -> Result<Rule, String> {
-    let place = format!("rule {:?}", raw.name);
-    let said = |problem: String| format!("{place}: {problem}");
-    if raw.name.is_empty() || raw.name.len() > 64 || raw.name.chars().any(char::is_control) {
-        return Err(said("the name is 1 to 64 printable characters".into()));
-    }
-    let verb = |text: &String| {
-        VerbName::from_name(text).ok_or_else(|| {
-            let known = VerbName::ALL.map(VerbName::name).join(", ");
-            said(format!("{text:?} is no verb; write one of {known}"))
-        })
-    };
-    let domain_pattern = |text: &String| {
-        let pattern = ObjectPattern::domain(text).map_err(said)?;
-        let name = match &pattern {
-            ObjectPattern::Any => return Ok(pattern),
-            ObjectPattern::Exact(name) => name.as_str(),
-            ObjectPattern::Glob(dotted) => &dotted[1..],
-        };
-        let host = HostName::from_config(name).map_err(said)?;
-        Ok(match pattern {
-            ObjectPattern::Glob(_) => ObjectPattern::Glob(format!(".{}", host.as_str())),
-            _ => ObjectPattern::Exact(host.as_str().to_owned()),
-        })
-    };
-    let max_ttl = match &raw.max_ttl {
-        None => None,
-        Some(text) => match parse_seconds(text).map_err(said)? {
-            0 => return Err(said("max_ttl must be at least 1s".into())),
-            seconds => Some(seconds),
-        },
-    };
-    Ok(Rule {
-        name: raw.name.clone(),
-        callers: raw.callers.iter().map(|c| CallerPattern::parse(c).map_err(said)).collect::<Result<_, _>>()?,
-        verbs: raw.verbs.iter().map(verb).collect::<Result<_, _>>()?,
-        domains: raw.domains.iter().map(domain_pattern).collect::<Result<_, String>>()?,
-        apps: raw.apps.iter().map(|a| ObjectPattern::app(a).map_err(said)).collect::<Result<_, _>>()?,
-        limits: RuleLimits { max_ttl },
     })
 }

@@ -90,7 +90,8 @@ impl Record<'_> {
     fn make(&mut self, outcome: Outcome) {
         if !std::mem::replace(&mut self.made, true) {
             let request_id = self.request_id.to_str().unwrap_or_default();
-            let call = Call { caller: &self.session.caller, request_id, arrived: self.arrived };
+            let Session { caller, account, .. } = self.session;
+            let call = Call { caller, request_id, arrived: self.arrived, allowance: &account.allowance };
             self.session.transport.authority.0.note(call, self.op, outcome);
         }
     }
@@ -133,7 +134,7 @@ fn open(
     }
     let limits = **session.transport.limits.load();
     if let Some(rate) = limits.rate {
-        session.bucket.take(rate, arrived, 1).map_err(|retry_after| Refusal::RateLimited { retry_after })?;
+        session.account.bucket.take(rate, arrived, 1).map_err(|retry_after| Refusal::RateLimited { retry_after })?;
     }
     let reachable = match route {
         Route::Call(_) => true,

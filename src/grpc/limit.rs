@@ -1,16 +1,19 @@
-//! What one caller, and all together, may ask for: plain limits, a token bucket per identity, and the bound on calls in
-//! flight. All of it is judged before any work, without a lock.
+//! What one caller, and all together, may ask for: plain limits, a token bucket per identity, what it has left under the
+//! rates of rules, and the bound on calls in flight. All of it is judged before any work, without a lock.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use crate::policy::Caller;
+use crate::{
+    authority::Allowance,
+    policy::{Bucket, Caller, Rate},
+};
 
 /// When to come back after load was shed: a queue of this length drains in far less.
 pub(super) const SHED_RETRY: Duration = Duration::from_millis(100);
@@ -60,86 +63,29 @@ impl Default for Limits {
     }
 }
 
-/// A token bucket's measures. A unary call takes one unit, a batch one and one more per 20 items.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rate {
-    /// Units that flow in per second; 0 counts as 1.
-    pub per_second: u32,
-    /// Units that the bucket holds; 0 counts as 1.
-    pub burst: u32,
-}
-
-/// Units that a batch of so many items takes on top of its first.
-pub(super) fn batch_units(items: usize) -> u32 {
-    u32::try_from(items / 20).unwrap_or(u32::MAX)
-}
-
-impl Rate {
-    /// Nanoseconds that one unit takes to flow in.
-    fn interval(self) -> u64 {
-        (1_000_000_000 / u64::from(self.per_second.max(1))).max(1)
-    }
-
-    /// The generic cell rate algorithm: `full_at` is the moment the bucket will be full, all times in nanoseconds
-    /// from one origin.
-    ///
-    /// # Errors
-    /// How long until `units` are there. More units than the bucket holds count as a bucketful.
-    fn take(self, full_at: u64, now: u64, units: u32) -> Result<u64, Duration> {
-        let burst = self.burst.max(1);
-        let held = self.interval().saturating_mul(u64::from(burst));
-        let taken = self.interval().saturating_mul(u64::from(units.min(burst)));
-        let next = full_at.max(now).saturating_add(taken);
-        match next.saturating_sub(now).checked_sub(held) {
-            None | Some(0) => Ok(next),
-            Some(early) => Err(Duration::from_nanos(early)),
-        }
-    }
-}
-
-/// The token bucket of one identity, shared by all its connections.
+/// What one identity has left, shared by all its connections.
 #[derive(Debug)]
-pub(super) struct Bucket {
-    /// Nanoseconds from `origin` to when it is full.
-    full_at: AtomicU64,
-    origin: Instant,
+pub(super) struct Account {
+    /// Of the rate that holds for everybody.
+    pub(super) bucket: Bucket,
+    /// Of the rates of single rules.
+    pub(super) allowance: Allowance,
 }
 
-impl Bucket {
-    fn new(origin: Instant) -> Self {
-        Self { full_at: AtomicU64::new(0), origin }
-    }
-
-    /// Takes `units`, or says when they will be there.
-    pub(super) fn take(&self, rate: Rate, now: Instant, units: u32) -> Result<(), Duration> {
-        let now = self.nanos(now);
-        let mut full_at = self.full_at.load(Ordering::Relaxed);
-        loop {
-            let next = rate.take(full_at, now, units)?;
-            match self.full_at.compare_exchange_weak(full_at, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
-                Err(other) => full_at = other,
-            }
-        }
-    }
-
+impl Account {
     fn is_full(&self, now: Instant) -> bool {
-        self.full_at.load(Ordering::Relaxed) <= self.nanos(now)
-    }
-
-    fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+        self.bucket.is_full(now) && self.allowance.is_full(now)
     }
 }
 
-/// The buckets of all identities seen lately. Looked into once a connection, never on a call's way.
+/// The accounts of all identities seen lately. Looked into once a connection, never on a call's way.
 #[derive(Debug)]
-pub(super) struct Buckets {
+pub(super) struct Accounts {
     origin: Instant,
-    by_caller: Mutex<HashMap<Caller, Arc<Bucket>>>,
+    by_caller: Mutex<HashMap<Caller, Arc<Account>>>,
 }
 
-impl Buckets {
+impl Accounts {
     /// How many are kept before those that say nothing any more are dropped.
     const PRUNE_ABOVE: usize = 256;
 
@@ -147,18 +93,18 @@ impl Buckets {
         Self { origin: Instant::now(), by_caller: Mutex::default() }
     }
 
-    /// The caller's bucket. One who reconnects finds it as it was left.
-    pub(super) fn of(&self, caller: &Caller, now: Instant) -> Arc<Bucket> {
-        let mut buckets = self.by_caller.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get(caller) {
-            return Arc::clone(bucket);
+    /// The caller's account. One who reconnects finds it as it was left.
+    pub(super) fn of(&self, caller: &Caller, now: Instant) -> Arc<Account> {
+        let mut accounts = self.by_caller.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(caller) {
+            return Arc::clone(account);
         }
-        if buckets.len() >= Self::PRUNE_ABOVE {
-            buckets.retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.is_full(now));
+        if accounts.len() >= Self::PRUNE_ABOVE {
+            accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.is_full(now));
         }
-        let bucket = Arc::new(Bucket::new(self.origin));
-        buckets.insert(caller.clone(), Arc::clone(&bucket));
-        bucket
+        let account = Arc::new(Account { bucket: Bucket::new(self.origin), allowance: Allowance::new(self.origin) });
+        accounts.insert(caller.clone(), Arc::clone(&account));
+        account
     }
 }
 
@@ -188,62 +134,31 @@ mod tests {
     use super::*;
 
     const RATE: Rate = Rate { per_second: 10, burst: 3 };
-    const UNIT: u64 = 100_000_000;
-
-    #[test]
-    fn a_full_bucket_gives_its_burst_and_then_says_when_the_next_unit_comes() {
-        let now = 5 * UNIT;
-        let mut full_at = 0;
-        for _ in 0..3 {
-            full_at = RATE.take(full_at, now, 1).unwrap();
-        }
-        assert_eq!(RATE.take(full_at, now, 1), Err(Duration::from_nanos(UNIT)));
-        assert_eq!(RATE.take(full_at, now, 2), Err(Duration::from_nanos(2 * UNIT)));
-        assert!(RATE.take(full_at, now + UNIT, 1).is_ok());
-        assert!(RATE.take(full_at, now + UNIT - 1, 1).is_err());
-        assert!(RATE.take(full_at, now + 3 * UNIT, 3).is_ok());
-    }
-
-    #[test]
-    fn a_call_dearer_than_the_bucket_empties_it_and_is_not_refused_for_ever() {
-        let full_at = RATE.take(0, UNIT, 51).unwrap();
-        assert_eq!(full_at, 4 * UNIT);
-        assert!(RATE.take(full_at, UNIT, 51).is_err());
-        assert!(RATE.take(full_at, 4 * UNIT, 51).is_ok());
-    }
-
-    #[test]
-    fn a_rate_of_zero_is_one_and_nothing_overflows() {
-        let slow = Rate { per_second: 0, burst: 0 };
-        let full_at = slow.take(0, 0, 1).unwrap();
-        assert_eq!(slow.take(full_at, 0, 1), Err(Duration::from_secs(1)));
-        assert!(slow.take(u64::MAX, 0, u32::MAX).is_err());
-    }
 
     #[test]
     fn two_connections_of_one_caller_share_a_bucket_and_another_caller_has_its_own() {
-        let buckets = Buckets::new();
+        let accounts = Accounts::new();
         let now = Instant::now();
         let (one, two) = (Caller::Unix { uid: 1, gid: 1 }, Caller::Unix { uid: 2, gid: 1 });
         for _ in 0..3 {
-            buckets.of(&one, now).take(RATE, now, 1).unwrap();
+            accounts.of(&one, now).bucket.take(RATE, now, 1).unwrap();
         }
-        assert!(buckets.of(&one, now).take(RATE, now, 1).is_err());
-        assert!(buckets.of(&two, now).take(RATE, now, 1).is_ok());
+        assert!(accounts.of(&one, now).bucket.take(RATE, now, 1).is_err());
+        assert!(accounts.of(&two, now).bucket.take(RATE, now, 1).is_ok());
     }
 
     #[test]
-    fn pruning_keeps_the_buckets_that_still_matter() {
-        let buckets = Buckets::new();
+    fn pruning_keeps_the_accounts_that_still_matter() {
+        let accounts = Accounts::new();
         let now = Instant::now();
-        let held = buckets.of(&Caller::Unix { uid: 0, gid: 0 }, now);
-        buckets.of(&Caller::Unix { uid: 1, gid: 0 }, now).take(RATE, now, 3).unwrap();
+        let held = accounts.of(&Caller::Unix { uid: 0, gid: 0 }, now);
+        accounts.of(&Caller::Unix { uid: 1, gid: 0 }, now).bucket.take(RATE, now, 3).unwrap();
         for uid in 2..600 {
-            buckets.of(&Caller::Unix { uid, gid: 0 }, now);
+            accounts.of(&Caller::Unix { uid, gid: 0 }, now);
         }
-        assert!(buckets.by_caller.lock().unwrap().len() <= Buckets::PRUNE_ABOVE);
-        assert!(Arc::ptr_eq(&held, &buckets.of(&Caller::Unix { uid: 0, gid: 0 }, now)));
-        assert!(buckets.of(&Caller::Unix { uid: 1, gid: 0 }, now).take(RATE, now, 1).is_err());
+        assert!(accounts.by_caller.lock().unwrap().len() <= Accounts::PRUNE_ABOVE);
+        assert!(Arc::ptr_eq(&held, &accounts.of(&Caller::Unix { uid: 0, gid: 0 }, now)));
+        assert!(accounts.of(&Caller::Unix { uid: 1, gid: 0 }, now).bucket.take(RATE, now, 1).is_err());
     }
 
     #[test]

@@ -12,14 +12,14 @@ use tonic::Status;
 
 use super::{
     health::Health,
-    limit::{Bucket, Buckets, Limits, Rate, batch_units},
+    limit::{Account, Accounts, Limits},
     request_id::RequestIds,
     status,
 };
 use crate::{
     authority::{Authority, Call, Refusal},
     metrics::TransportCounters,
-    policy::Caller,
+    policy::{Caller, Rate, batch_units},
 };
 
 /// What all connections share.
@@ -28,7 +28,7 @@ pub struct Transport {
     pub(super) authority: Shown<Arc<Authority>>,
     pub(super) limits: ArcSwap<Limits>,
     pub(super) counters: Arc<TransportCounters>,
-    pub(super) buckets: Buckets,
+    pub(super) accounts: Accounts,
     pub(super) health: Health,
     pub(super) reflection: bool,
 }
@@ -46,7 +46,7 @@ impl Transport {
             authority: Shown(authority),
             limits: ArcSwap::from_pointee(limits),
             counters,
-            buckets: Buckets::new(),
+            accounts: Accounts::new(),
             health: Health::new(),
             reflection,
         })
@@ -82,7 +82,7 @@ pub struct Session {
     pub(super) transport: Arc<Transport>,
     pub(super) caller: Caller,
     pub(super) gate: Gate,
-    pub(super) bucket: Arc<Bucket>,
+    pub(super) account: Arc<Account>,
     pub(super) ids: RequestIds,
 }
 
@@ -90,8 +90,8 @@ impl Session {
     /// A connection of `caller`.
     #[must_use]
     pub fn new(transport: &Arc<Transport>, caller: Caller, gate: Gate) -> Arc<Self> {
-        let bucket = transport.buckets.of(&caller, Instant::now());
-        Arc::new(Self { transport: Arc::clone(transport), caller, gate, bucket, ids: RequestIds::new() })
+        let account = transport.accounts.of(&caller, Instant::now());
+        Arc::new(Self { transport: Arc::clone(transport), caller, gate, account, ids: RequestIds::new() })
     }
 }
 
@@ -116,6 +116,7 @@ impl Exchange<'_> {
             caller: &self.session.caller,
             request_id: self.request_id.to_str().unwrap_or_default(),
             arrived: self.arrived,
+            allowance: &self.session.account.allowance,
         };
         match catch_unwind(AssertUnwindSafe(|| work(&self.session.transport.authority.0, call))) {
             Ok(done) => done.map_err(|refusal| status::recorded(&refusal)),
@@ -132,6 +133,7 @@ impl Exchange<'_> {
     ) -> Result<T, Status> {
         if let Some(rate) = self.rate {
             self.session
+                .account
                 .bucket
                 .take(rate, self.arrived, batch_units(items))
                 .map_err(|retry_after| status::unrecorded(Refusal::RateLimited { retry_after }))?;

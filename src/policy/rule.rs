@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{caller::CallerPattern, right::VerbName};
+use super::{caller::CallerPattern, rate::Rate, right::VerbName};
 
 /// What a verb is asked on. Names are canonical: lower case, as configured.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -71,11 +71,42 @@ impl ObjectPattern {
     }
 }
 
+impl ObjectPattern {
+    /// Whether it names this object, where the two are of one kind.
+    #[must_use]
+    pub fn fits(&self, object: Object<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(wanted) => wanted == object.name(),
+            Self::Glob(glob) => {
+                object.name().len() > glob.len()
+                    && match object {
+                        Object::Domain(name) => name.ends_with(glob.as_str()),
+                        Object::App(name) => name.starts_with(glob.as_str()),
+                    }
+            }
+        }
+    }
+}
+
+impl fmt::Display for ObjectPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Any => f.write_str("*"),
+            Self::Glob(glob) if glob.ends_with('.') => write!(f, "{glob}*"),
+            Self::Glob(glob) => write!(f, "*{glob}"),
+        }
+    }
+}
+
 /// What a rule limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RuleLimits {
     /// Longest lifetime, in seconds, of what is made under it; `None` leaves it to the domain or app.
     pub max_ttl: Option<i64>,
+    /// How often each identity may use it, besides what limits the identity as a whole; `None`: no more than that.
+    pub rate: Option<Rate>,
 }
 
 /// One rule: these callers may do these verbs on these domains and apps, within these limits.
@@ -95,6 +126,17 @@ pub struct Rule {
     pub limits: RuleLimits,
 }
 
+impl Rule {
+    /// Its patterns for objects of this one's kind.
+    #[must_use]
+    pub fn patterns_for(&self, object: Object<'_>) -> &[ObjectPattern] {
+        match object {
+            Object::Domain(_) => &self.domains,
+            Object::App(_) => &self.apps,
+        }
+    }
+}
+
 /// Why a set of rules is refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Problem {
@@ -111,6 +153,11 @@ pub enum Problem {
         rule: String,
         /// The verb.
         verb: VerbName,
+    },
+    /// Two rules of one name.
+    Twins {
+        /// The name.
+        rule: String,
     },
     /// Two rules that stand equal in the order, but limit differently.
     Conflict {
@@ -129,6 +176,7 @@ impl fmt::Display for Problem {
                 let wanted = if verb.is_for_domains() { "domains" } else { "apps" };
                 write!(f, "rule {rule:?} grants {verb}, which needs {wanted}, and names none")
             }
+            Self::Twins { rule } => write!(f, "two rules are called {rule:?}: give each a name of its own"),
             Self::Conflict { first, second } => write!(
                 f,
                 "rules {first:?} and {second:?} match the same caller, verb and object with different limits: give them the same, or make one more specific"

@@ -1,13 +1,21 @@
 //! Rules, the order in which they are asked, and the one place where a permit is made.
 //!
-//! The order: exact caller, then its primary group, then `*`; under each, the exact object before the longest
-//! glob. The first that grants the verb wins. Two rules that stand equal there must have the same limits.
+//! The order:
+//!
+//! 1. the caller: exactly this one (`spiffe://…`, `dns:`, `uid:`, `name:`), then SPIFFE prefixes, the longest first and by
+//!    whole segments of the path, then its primary group (`gid:`), then `*`;
+//! 2. under each of these, the object: the exact name, then the longest glob by whole labels, then `*`.
+//!
+//! The first that grants the verb wins, and its limits hold. Rules only allow: one that says nothing about an object leaves
+//! the question to the next. Two that stand equal must have the same limits; the one written first is then named.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashSet;
 
 use super::{
     caller::{Caller, CallerPattern},
-    permit::Permit,
+    callers::{Callers, Standing},
+    objects::Fit,
+    permit::{Meter, Permit},
     right::{Verb, VerbName},
     rule::{Object, ObjectPattern, Problem, Rule, check},
 };
@@ -16,45 +24,37 @@ use super::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Denied;
 
-/// Why a decision fell as it did.
+/// Why something is allowed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Explanation<'a> {
     /// The caller pattern that matched.
     pub caller: CallerPattern,
+    /// The object pattern that matched.
+    pub object: ObjectPattern,
     /// The rule that matched.
     pub rule: &'a Rule,
 }
 
-/// Places in `rules`, by the object pattern that leads there.
-#[derive(Default)]
-struct Table {
-    exact: HashMap<String, usize>,
-    /// Longest first.
-    globs: Vec<(String, usize)>,
-    any: Option<usize>,
-}
-
-#[derive(Default)]
-struct Grants {
-    domains: Table,
-    apps: Table,
-}
-
-/// The grants of one verb, by caller. The maps stay empty, and are then not even hashed for, where no rule names such
-/// callers; names are those of listeners, and so few.
-#[derive(Default)]
-struct ByCaller {
-    uids: HashMap<u32, Grants>,
-    names: Vec<(Arc<str>, Grants)>,
-    gids: HashMap<u32, Grants>,
-    any: Option<Grants>,
+/// What a rule lacks to allow something, where it lacks but one thing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lack {
+    /// It grants the verb on the object, to others.
+    Caller,
+    /// It grants the caller other verbs on the object.
+    Verb,
+    /// It grants the caller the verb, on other objects.
+    Object,
 }
 
 /// All rules, ready to be asked.
 pub struct Policy {
     rules: Vec<Rule>,
+    /// The meter of each rule that has a rate.
+    meters: Vec<Option<Meter>>,
     /// By verb, in the order of [`VerbName::ALL`].
-    grants: [ByCaller; VerbName::ALL.len()],
+    grants: [Callers; VerbName::ALL.len()],
+    /// The number of the next meter.
+    next_meter: u64,
 }
 
 impl Policy {
@@ -63,22 +63,49 @@ impl Policy {
     /// # Errors
     /// The first [`Problem`].
     pub fn new(rules: Vec<Rule>) -> Result<Self, Problem> {
-        let mut grants: [ByCaller; VerbName::ALL.len()] = Default::default();
+        Self::numbered_from(rules, 0, |_| None)
+    }
+
+    /// The same in place of `before`: a rule that kept its name and its rate keeps its meter, so that callers do not begin
+    /// anew with full buckets.
+    ///
+    /// # Errors
+    /// The first [`Problem`].
+    pub fn continuing(rules: Vec<Rule>, before: &Self) -> Result<Self, Problem> {
+        Self::numbered_from(rules, before.next_meter, |rule| {
+            let place = before.rules.iter().position(|earlier| earlier.name == rule.name)?;
+            before.meters[place].filter(|meter| Some(meter.rate) == rule.limits.rate)
+        })
+    }
+
+    fn numbered_from(
+        rules: Vec<Rule>,
+        mut next_meter: u64,
+        earlier: impl Fn(&Rule) -> Option<Meter>,
+    ) -> Result<Self, Problem> {
+        let mut grants: [Callers; VerbName::ALL.len()] = Default::default();
+        let mut names = HashSet::new();
+        let mut meters = Vec::with_capacity(rules.len());
         for (place, rule) in rules.iter().enumerate() {
             check(rule)?;
+            if !names.insert(rule.name.as_str()) {
+                return Err(Problem::Twins { rule: rule.name.clone() });
+            }
             for caller in &rule.callers {
                 for &verb in &rule.verbs {
-                    let grant = grants[verb as usize].of_mut(caller);
-                    if verb.is_for_domains() {
-                        rule.domains.iter().try_for_each(|o| grant.domains.insert(o, place, &rules))?;
-                    }
-                    if verb.is_for_apps() {
-                        rule.apps.iter().try_for_each(|o| grant.apps.insert(o, place, &rules))?;
-                    }
+                    let granted = grants[verb as usize].of_mut(caller);
+                    granted.insert(place, &rules, verb.is_for_domains(), verb.is_for_apps())?;
                 }
             }
+            meters.push(rule.limits.rate.map(|rate| {
+                earlier(rule).unwrap_or_else(|| {
+                    next_meter += 1;
+                    Meter { number: next_meter - 1, rate }
+                })
+            }));
         }
-        Ok(Self { rules, grants })
+        grants.iter_mut().for_each(Callers::finish);
+        Ok(Self { rules, meters, grants, next_meter })
     }
 
     /// Whether there is no rule at all, so that everything is denied.
@@ -93,115 +120,71 @@ impl Policy {
         &self.rules
     }
 
+    /// Whether any rule has a rate.
+    #[must_use]
+    pub fn is_metered(&self) -> bool {
+        self.meters.iter().any(Option::is_some)
+    }
+
+    /// Whether a meter of that number is in use, by a rule of this policy or by one of a policy that came after it.
+    #[must_use]
+    pub fn knows_meter(&self, number: u64) -> bool {
+        number >= self.next_meter || self.meters.iter().flatten().any(|meter| meter.number == number)
+    }
+
     /// Asks for the verb `V` on `object`; the only maker of permits.
     ///
     /// # Errors
     /// [`Denied`] where no rule allows it.
     pub fn permit<'a, V: Verb>(&'a self, caller: &Caller, object: Object<'a>) -> Result<Permit<'a, V>, Denied> {
-        let (_, rule) = self.find(caller, V::NAME, object).ok_or(Denied)?;
-        Ok(Permit::new(rule, object))
+        let (_, (_, place)) = self.find(caller, V::NAME, object).ok_or(Denied)?;
+        Ok(Permit::new(&self.rules[place], self.meters[place], object))
     }
 
-    /// The rule that decides, and the caller pattern it matched by.
+    /// The rule that decides, and the patterns of it that matched.
     #[must_use]
     pub fn explain(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<Explanation<'_>> {
-        let (place, rule) = self.find(caller, verb, object)?;
-        let caller = match (place, caller) {
-            (0, Caller::Unix { uid, .. }) => CallerPattern::Uid(*uid),
-            (0, Caller::Named(name)) => CallerPattern::Named(Arc::clone(name)),
-            (1, Caller::Unix { gid, .. }) => CallerPattern::Gid(*gid),
-            _ => CallerPattern::Any,
+        let (standing, (fit, place)) = self.find(caller, verb, object)?;
+        let object = match fit {
+            Fit::Exact => ObjectPattern::Exact(object.name().to_owned()),
+            Fit::Glob(glob) => ObjectPattern::Glob(glob.to_owned()),
+            Fit::Any => ObjectPattern::Any,
         };
-        Some(Explanation { caller, rule })
+        Some(Explanation { caller: standing.pattern(caller), object, rule: &self.rules[place] })
+    }
+
+    /// The rules that lack but one thing to allow it, as configured.
+    pub fn misses(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> impl Iterator<Item = (Lack, &Rule)> {
+        self.rules.iter().filter_map(move |rule| {
+            let is_caller = rule.callers.iter().any(|pattern| pattern.fits(caller));
+            let is_verb = rule.verbs.contains(&verb);
+            let is_object = rule.patterns_for(object).iter().any(|pattern| pattern.fits(object));
+            let lack = match (is_caller, is_verb, is_object) {
+                (false, true, true) => Lack::Caller,
+                (true, false, true) => Lack::Verb,
+                (true, true, false) => Lack::Object,
+                _ => return None,
+            };
+            Some((lack, rule))
+        })
     }
 
     /// Whether some rule lets `caller` do `verb` on any domain at all.
     #[must_use]
     pub fn allows_on_some_domain(&self, caller: &Caller, verb: VerbName) -> bool {
-        self.grants[verb as usize].of(caller).into_iter().flatten().any(|grant| !grant.domains.is_empty())
+        self.grants[verb as usize].first(caller, |grants| grants.has_domains().then_some(())).is_some()
     }
 
-    /// The rule that decides, and how specific the caller pattern was that it matched by: 0 is the most.
-    fn find(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<(usize, &Rule)> {
-        let by_specificity = self.grants[verb as usize].of(caller);
-        by_specificity.into_iter().enumerate().find_map(|(specificity, grant)| {
-            let place = match object {
-                Object::Domain(name) => grant?.domains.find(name, |glob, name| name.ends_with(glob)),
-                Object::App(name) => grant?.apps.find(name, |glob, name| name.starts_with(glob)),
-            }?;
-            Some((specificity, &self.rules[place]))
-        })
-    }
-}
-
-impl ByCaller {
-    /// What is granted to this very caller, to its primary group, and to everybody.
-    fn of(&self, caller: &Caller) -> [Option<&Grants>; 3] {
-        match caller {
-            Caller::Unix { uid, gid } => [self.uids.get(uid), self.gids.get(gid), self.any.as_ref()],
-            Caller::Named(name) => {
-                let named = self.names.iter().find(|(present, _)| present == name).map(|(_, grants)| grants);
-                [named, None, self.any.as_ref()]
-            }
-            Caller::Spiffe(_) | Caller::Dns(_) => [None, None, self.any.as_ref()],
-        }
-    }
-
-    fn of_mut(&mut self, pattern: &CallerPattern) -> &mut Grants {
-        match pattern {
-            CallerPattern::Uid(uid) => self.uids.entry(*uid).or_default(),
-            CallerPattern::Gid(gid) => self.gids.entry(*gid).or_default(),
-            CallerPattern::Any => self.any.get_or_insert_default(),
-            CallerPattern::Named(name) => {
-                let at = self.names.iter().position(|(present, _)| present == name).unwrap_or_else(|| {
-                    self.names.push((Arc::clone(name), Grants::default()));
-                    self.names.len() - 1
-                });
-                &mut self.names[at].1
-            }
-        }
-    }
-}
-
-impl Table {
-    fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.globs.is_empty() && self.any.is_none()
-    }
-
-    fn insert(&mut self, object: &ObjectPattern, place: usize, rules: &[Rule]) -> Result<(), Problem> {
-        let before = match object {
-            ObjectPattern::Exact(name) => self.exact.insert(name.clone(), place),
-            ObjectPattern::Any => self.any.replace(place),
-            ObjectPattern::Glob(glob) => {
-                let present = self.globs.iter_mut().find(|(present, _)| present == glob);
-                let before = present.map(|(_, at)| std::mem::replace(at, place));
-                if before.is_none() {
-                    self.globs.push((glob.clone(), place));
-                    self.globs.sort_by_key(|(glob, _)| std::cmp::Reverse(glob.len()));
-                }
-                before
-            }
-        };
-        match before {
-            Some(before) if rules[before].limits != rules[place].limits => {
-                Err(Problem::Conflict { first: rules[before].name.clone(), second: rules[place].name.clone() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A glob keeps its dot, so that a match ends on a label boundary; it stands for at least one more label.
-    fn find(&self, name: &str, fits: impl Fn(&str, &str) -> bool) -> Option<usize> {
-        let by_glob =
-            || self.globs.iter().find(|(glob, _)| name.len() > glob.len() && fits(glob, name)).map(|&(_, at)| at);
-        self.exact.get(name).copied().or_else(by_glob).or(self.any)
+    /// The place of the rule that decides.
+    fn find(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<(Standing<'_>, (Fit<'_>, usize))> {
+        self.grants[verb as usize].first(caller, |grants| grants.find(object))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{right::verb, rule::RuleLimits},
+        super::{rate::Rate, right::verb, rule::RuleLimits},
         *,
     };
 
@@ -212,7 +195,7 @@ mod tests {
             verbs: verbs.to_vec(),
             domains: domains.iter().map(|d| ObjectPattern::domain(d).unwrap()).collect(),
             apps: Vec::new(),
-            limits: RuleLimits { max_ttl },
+            limits: RuleLimits { max_ttl, rate: None },
         }
     }
 
@@ -276,9 +259,84 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_read_strictly() {
-        for bad in ["", "uid:", "uid:-1", "uid:+1", "uid:01", "uid:4294967295", "uid:4294967296", "root", "name:A b"] {
-            assert!(CallerPattern::parse(bad).is_err(), "{bad}");
-        }
+    fn the_longest_prefix_that_grants_the_object_wins_and_what_it_withholds_falls_to_the_next() {
+        let mint = &[VerbName::Mint];
+        let policy = Policy::new(vec![
+            rule("all", "*", mint, &["all.example"], None),
+            rule("domain", "spiffe://t/*", mint, &["*"], None),
+            rule("jobs", "spiffe://t/ns/jobs/*", mint, &["*.example.com"], None),
+            rule("web", "spiffe://t/ns/jobs/web", mint, &["web.example.com"], None),
+        ])
+        .unwrap();
+        assert_eq!(decides(&policy, "spiffe://t/ns/jobs/web", "web.example.com").unwrap(), "web");
+        assert_eq!(decides(&policy, "spiffe://t/ns/jobs/web", "x.example.com").unwrap(), "jobs");
+        assert_eq!(decides(&policy, "spiffe://t/ns/jobs/web", "x.example.net").unwrap(), "domain");
+        assert_eq!(decides(&policy, "spiffe://t/ns/jobs", "x.example.com").unwrap(), "domain");
+        assert_eq!(decides(&policy, "spiffe://t/ns/jobs/web/x", "web.example.com").unwrap(), "jobs");
+        assert_eq!(decides(&policy, "spiffe://u/ns/jobs/web", "all.example").unwrap(), "all");
+        assert_eq!(decides(&policy, "spiffe://u/ns/jobs/web", "web.example.com"), None);
+        assert_eq!(decides(&policy, "dns:web.example.com", "web.example.com"), None, "kinds of callers do not mix");
+    }
+
+    #[test]
+    fn an_explanation_names_the_patterns_that_matched() {
+        let policy = Policy::new(vec![
+            rule("dns", "dns:a.example.org", &[VerbName::Mint], &["*.example.com"], None),
+            rule("jobs", "spiffe://t/ns/*", &[VerbName::Mint], &["*"], None),
+        ])
+        .unwrap();
+        let explain = |caller: &str| {
+            let found = policy.explain(&who(caller), VerbName::Mint, Object::Domain("x.example.com")).unwrap();
+            (found.caller.to_string(), found.object.to_string())
+        };
+        assert_eq!(explain("dns:a.example.org"), ("dns:a.example.org".into(), "*.example.com".into()));
+        assert_eq!(explain("spiffe://t/ns/a/b"), ("spiffe://t/ns/*".into(), "*".into()));
+    }
+
+    #[test]
+    fn near_misses_are_rules_that_lack_one_thing() {
+        let policy = Policy::new(vec![
+            rule("verb", "uid:7", &[VerbName::Verify], &["*"], None),
+            rule("caller", "uid:8", &[VerbName::Mint], &["a.example"], None),
+            rule("object", "*", &[VerbName::Mint], &["*.b.example"], None),
+            rule("two", "uid:8", &[VerbName::Verify], &["a.example"], None),
+        ])
+        .unwrap();
+        let misses: Vec<_> = policy
+            .misses(&who("uid:7"), VerbName::Mint, Object::Domain("a.example"))
+            .map(|(lack, rule)| (lack, rule.name.as_str()))
+            .collect();
+        assert_eq!(misses, [(Lack::Verb, "verb"), (Lack::Caller, "caller"), (Lack::Object, "object")]);
+    }
+
+    #[test]
+    fn two_rules_of_one_name_are_refused() {
+        let mint = &[VerbName::Mint];
+        let twins = vec![rule("a", "uid:7", mint, &["*"], None), rule("a", "uid:8", mint, &["*"], None)];
+        assert!(matches!(Policy::new(twins), Err(Problem::Twins { .. })));
+    }
+
+    #[test]
+    fn a_meter_outlives_a_reload_that_keeps_its_rule_and_rate() {
+        let rated = |name: &str, per_second: Option<u32>| {
+            let mut rule = rule(name, &format!("name:{name}"), &[VerbName::Mint], &["*"], None);
+            rule.limits.rate = per_second.map(|per_second| Rate { per_second, burst: 9 });
+            rule
+        };
+        let meter = |policy: &Policy, name: &str| {
+            let caller = Caller::Named(name.into());
+            policy.permit::<verb::Mint>(&caller, Object::Domain("a.example")).unwrap().meter()
+        };
+        let first = Policy::new(vec![rated("a", Some(5)), rated("b", Some(5)), rated("c", None)]).unwrap();
+        let rules = vec![rated("c", Some(5)), rated("b", Some(6)), rated("a", Some(5))];
+        let second = Policy::continuing(rules, &first).unwrap();
+        assert_eq!(meter(&first, "c"), None);
+        assert_eq!(meter(&first, "a"), meter(&second, "a"));
+        let numbers = ["a", "b", "c"].map(|name| meter(&second, name).unwrap().number);
+        assert!(numbers[1] > 1 && numbers[2] > 1 && numbers[1] != numbers[2], "{numbers:?}");
+        assert!(second.knows_meter(0) && !second.knows_meter(1), "b has another rate now");
+        assert!(first.knows_meter(0) && first.knows_meter(numbers[1]), "the newer one's are not for the older to drop");
+        let third = Policy::continuing(vec![rated("a", Some(7))], &second).unwrap();
+        assert!(!numbers.contains(&meter(&third, "a").unwrap().number));
     }
 }

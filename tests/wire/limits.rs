@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use countersign::grpc::{Limits, Rate};
+use countersign::{grpc::Limits, policy::Rate};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{BATCH_OPEN, CHECK, MINT, OPEN, Running, framed, limits};

@@ -90,7 +90,7 @@ fn policy(max_ttl: Option<i64>) -> Policy {
         verbs: vec![VerbName::Seal, VerbName::Open, VerbName::Verify, VerbName::Reseal],
         domains: Vec::new(),
         apps: vec![ObjectPattern::Any],
-        limits: RuleLimits { max_ttl },
+        limits: RuleLimits { max_ttl, rate: None },
     }])
     .unwrap()
 }

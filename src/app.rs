@@ -1,13 +1,20 @@
-//! Wiring: refuses what cannot be protected, loads, binds, serves, reloads on SIGHUP and drains on SIGTERM.
+//! Wiring: refuses what cannot be protected, loads, binds, serves, reloads on SIGHUP and on new content, and drains on
+//! SIGTERM.
 
 pub mod dev;
 mod log;
 mod reload;
 mod startup;
+mod watch;
 
 pub use startup::harden;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,10 +27,12 @@ use crate::{
     keystore,
     metrics::Metrics,
 };
+use reload::{Cause, Reloader};
 
 /// What differs between `serve` and `dev`.
+#[derive(Clone)]
 pub struct Options {
-    /// The configuration file, read again on SIGHUP.
+    /// The configuration file, read again on SIGHUP and when its content changes.
     pub config_file: PathBuf,
     /// Whether to start as root.
     pub allow_root: bool,
@@ -32,6 +41,7 @@ pub struct Options {
 }
 
 /// What only development has.
+#[derive(Clone)]
 pub struct DevOptions {
     /// The loopback address for gRPC and JSON.
     pub listen: SocketAddr,
@@ -81,6 +91,7 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     }
     advise(&config);
     let clock = Clock::system();
+    let reloader = Reloader::new(&config, options.clone())?;
     let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
     startup::judge_keys(&loaded, options.dev.is_some())?;
     let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
@@ -103,7 +114,7 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(format!("the runtime does not start: {error}")))?;
-    runtime.block_on(serve(config, options, authority, metrics, (listeners, web), endpoints, announce))
+    runtime.block_on(serve(config, reloader, authority, metrics, (listeners, web), endpoints, announce))
 }
 
 fn advise(config: &Config) {
@@ -112,9 +123,17 @@ fn advise(config: &Config) {
     }
 }
 
+/// The moment to look at files again; never, if they are not polled.
+async fn next_poll(every: Option<Duration>) {
+    match every {
+        Some(every) => tokio::time::sleep(every).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn serve(
     mut config: Config,
-    options: Options,
+    reloader: Reloader,
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
     (listeners, web): (Vec<grpc::Listener>, std::net::TcpListener),
@@ -144,21 +163,18 @@ async fn serve(
     tracing::info!(workers, %unix, http = %endpoints.http, version = env!("CARGO_PKG_VERSION"), "ready");
     announce(&endpoints);
 
+    let reloader = Arc::new(Mutex::new(reloader));
     let signal = loop {
-        tokio::select! {
+        let cause = tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
-            _ = hangup.recv() => {
-                match reload::reload(&config, &options, &authority) {
-                    Ok(taken) => {
-                        server.reload_limits(taken.limits);
-                        config = taken;
-                        advise(&config);
-                        reload::swapped(&metrics, &readiness, &authority);
-                    }
-                    Err(problem) => reload::refused(&metrics, &readiness, &authority, problem),
-                }
-            }
+            _ = hangup.recv() => Cause::Signal,
+            () = next_poll(config.poll) => Cause::Poll,
+        };
+        if let Some(taken) = reload::look(&reloader, cause, &authority, &metrics, &readiness).await {
+            server.reload_limits(taken.limits);
+            config = taken;
+            advise(&config);
         }
     };
     tracing::info!(signal, deadline = config.drain.as_secs(), "draining");

@@ -6,6 +6,7 @@ mod hub;
 pub mod keys;
 mod liveauth;
 mod pages;
+mod policy;
 mod service;
 
 use std::{io::Write as _, process::ExitCode};
@@ -51,6 +52,9 @@ enum Command {
     /// Judge a configuration file
     #[command(subcommand)]
     Config(service::ConfigCommand),
+    /// Say what the rules decide, and test them
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Make, import and list keys, in the keyring file
     Keys(keys::KeysArgs),
     /// Mint and verify LiveAuth hashes, through the service
@@ -140,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Dev(args) => service::dev(&args),
         Command::Serve(args) => service::serve(&args),
         Command::Config(command) => service::config(&command),
+        Command::Policy(command) => policy::run(&command),
         Command::Keys(args) => keys::run(&args),
         Command::Liveauth(command) => liveauth::run(&command),
         Command::Hub(command) => hub::run(&command),

@@ -2,12 +2,16 @@
 //! checked as a whole, then built into what serves. Reads no secret; the keyring is named, not opened.
 
 mod advice;
+mod decision;
 mod duration;
+mod expected;
 mod raw;
 mod rule;
 mod typed;
 
+pub use decision::{Decision, MaxTtl, Question, Rulebook, Target};
 pub use duration::{Lifetime, parse_lifetime, parse_seconds};
+pub use expected::Expected;
 pub use typed::{AppSpec, Config, DomainSpec, Log, LogFormat};
 
 use std::{fmt, fs, path::Path};

@@ -1,40 +1,168 @@
 //! Build, then swap: a new state is made whole and tested before it replaces the old one. A bad file leaves the
 //! old one serving, and says so in a log line, a metric and readiness detail.
+//!
+//! A reload is begun by a signal, or by files that have new content since the last attempt; one that was refused is not
+//! tried again before they change. All files of one state are of one time: they are read between two looks at them that
+//! find the same.
 
-use super::{Options, startup};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    Failure, Options, startup,
+    watch::{Fingerprint, Watch, mounted_alone},
+};
 use crate::{
-    authority::Authority,
+    authority::{Authority, State},
     config::Config,
     http::Readiness,
     keystore,
     metrics::{Metrics, ReloadResult},
 };
 
-/// Reads everything again and swaps it in; gives the new configuration.
-pub(super) fn reload(running: &Config, options: &Options, authority: &Authority) -> Result<Config, String> {
-    let config = Config::load(&options.config_file).map_err(|error| error.to_string())?;
-    same_where_it_must_be(running, &config)?;
-    if config.rules.is_empty() && options.dev.is_none() {
-        return Err(startup::EMPTY_POLICY.into());
+/// How often files that change while they are read are read again.
+const ATTEMPTS: usize = 3;
+
+/// Why files are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// SIGHUP: load, whatever the files hold.
+    Signal,
+    /// It is time: load where they hold something new.
+    Poll,
+}
+
+impl Cause {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Poll => "poll",
+        }
     }
-    let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
-    startup::judge_keys(&loaded, options.dev.is_some()).map_err(|failure| failure.message)?;
-    let before = authority.state();
-    let state = config.build(loaded.keys, Some(&before))?;
-    authority.replace(state);
-    Ok(config)
 }
 
-pub(super) fn swapped(metrics: &Metrics, readiness: &Readiness, authority: &Authority) {
-    metrics.reloads.note(ReloadResult::Swapped, authority.clock().now());
-    readiness.set_reload_problem(None);
-    tracing::info!("reloaded configuration, policy and keyring");
+/// What is watched, and what serves.
+pub(super) struct Reloader {
+    options: Options,
+    watch: Watch,
+    running: Config,
+    /// What the last attempt wanted to read, and what it found: whether it was taken makes no difference.
+    files: Vec<PathBuf>,
+    seen: Option<Fingerprint>,
 }
 
-pub(super) fn refused(metrics: &Metrics, readiness: &Readiness, authority: &Authority, problem: String) {
-    metrics.reloads.note(ReloadResult::Refused, authority.clock().now());
-    tracing::error!(problem, "reload refused; the state before it goes on serving");
-    readiness.set_reload_problem(Some(problem));
+impl Reloader {
+    /// Takes the first look; to be called before the keyring is loaded, so that nothing changes unseen.
+    ///
+    /// # Errors
+    /// The operating system gives no randomness.
+    pub(super) fn new(config: &Config, options: Options) -> Result<Self, Failure> {
+        let watch = Watch::new().map_err(|error| Failure::ours(format!("no randomness: {error}")))?;
+        let files = files(config, &options);
+        for file in mounted_alone(&files) {
+            tracing::warn!(
+                file = %file.display(),
+                "is a mount of its own, as a Kubernetes subPath is: what replaces it outside never shows here; mount its folder"
+            );
+        }
+        let first = watch.fingerprint(&files);
+        // The configuration was read before that.
+        let is_current = Config::load(&options.config_file).is_ok_and(|current| current == *config);
+        Ok(Self { options, watch, running: config.clone(), files, seen: is_current.then_some(first) })
+    }
+
+    /// Reads everything again where there is cause to, and swaps it in; gives the new configuration, or nothing where there
+    /// was no cause.
+    fn look(&mut self, cause: Cause, authority: &Authority) -> Option<Result<Config, String>> {
+        let mut before = self.watch.fingerprint(&self.files);
+        if cause == Cause::Poll && self.seen == Some(before) {
+            return None;
+        }
+        for _ in 0..ATTEMPTS {
+            self.seen = Some(before);
+            let (files, loaded) = self.load(authority);
+            if files != self.files {
+                // What was not watched may have changed already.
+                self.files = files;
+                before = self.watch.fingerprint(&self.files);
+                continue;
+            }
+            let after = self.watch.fingerprint(&self.files);
+            if after == before {
+                return Some(loaded.map(|(config, state)| {
+                    authority.replace(state);
+                    self.running = config.clone();
+                    config
+                }));
+            }
+            before = after;
+        }
+        self.seen = None;
+        Some(Err("the files go on changing while they are read; they are read again at the next look".into()))
+    }
+
+    /// What the new configuration says is to be watched, and the state that was built.
+    fn load(&self, authority: &Authority) -> (Vec<PathBuf>, Result<(Config, State), String>) {
+        let config = match Config::load(&self.options.config_file) {
+            Ok(config) => config,
+            Err(error) => return (self.files.clone(), Err(error.to_string())),
+        };
+        let files = files(&config, &self.options);
+        let state = self.build(&config, authority);
+        (files, state.map(|state| (config, state)))
+    }
+
+    fn build(&self, config: &Config, authority: &Authority) -> Result<State, String> {
+        same_where_it_must_be(&self.running, config)?;
+        if config.rules.is_empty() && self.options.dev.is_none() {
+            return Err(startup::EMPTY_POLICY.into());
+        }
+        let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
+        startup::judge_keys(&loaded, self.options.dev.is_some()).map_err(|failure| failure.message)?;
+        config.build(loaded.keys, Some(&authority.state()))
+    }
+}
+
+/// Looks on a thread of its own, so that no connection waits for a disk; gives the new configuration if one was taken.
+pub(super) async fn look(
+    reloader: &Arc<Mutex<Reloader>>,
+    cause: Cause,
+    authority: &Arc<Authority>,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Option<Config> {
+    let (reloader, on_it) = (Arc::clone(reloader), Arc::clone(authority));
+    let looked = tokio::task::spawn_blocking(move || {
+        reloader.lock().unwrap_or_else(PoisonError::into_inner).look(cause, &on_it)
+    });
+    // The panic hook has said what broke.
+    let outcome = looked.await.unwrap_or_else(|_| Some(Err("the reload broke; the log has more".into())));
+    if cause == Cause::Poll {
+        metrics.reloads.polled();
+    }
+    let outcome = outcome?;
+    let now = authority.clock().now();
+    match outcome {
+        Ok(config) => {
+            metrics.reloads.note(ReloadResult::Swapped, now);
+            readiness.set_reload_problem(None);
+            tracing::info!(cause = cause.name(), "reloaded configuration, policy and keyring");
+            Some(config)
+        }
+        Err(problem) => {
+            metrics.reloads.note(ReloadResult::Refused, now);
+            tracing::error!(cause = cause.name(), problem, "reload refused; the state before it goes on serving");
+            readiness.set_reload_problem(Some(problem));
+            None
+        }
+    }
+}
+
+/// Every file that a state is made from. What is listed here is watched.
+fn files(config: &Config, options: &Options) -> Vec<PathBuf> {
+    vec![options.config_file.clone(), config.keyring.keyring.clone(), config.keyring.kek_file.clone()]
 }
 
 /// What was taken at the start stays taken until the process ends.

@@ -1,6 +1,6 @@
 //! Reloads: how many, how they went, and whether what serves is what lies on disk.
 
-use prometheus::{IntCounterVec, IntGauge, Registry, opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, opts};
 
 use super::register;
 use crate::clock::UnixSeconds;
@@ -19,6 +19,7 @@ pub struct Reloads {
     total: IntCounterVec,
     last_ok: IntGauge,
     last_at: IntGauge,
+    polls: IntCounter,
 }
 
 impl Reloads {
@@ -35,10 +36,16 @@ impl Reloads {
             "When what serves now was loaded, Unix time in seconds.",
         )
         .expect("the name is well-formed");
+        let polls = IntCounter::new(
+            "countersign_reload_polls_total",
+            "Times that the files were read to see whether their content changed.",
+        )
+        .expect("the name is well-formed");
+        register(registry, polls.clone());
         register(registry, total.clone());
         register(registry, last_ok.clone());
         register(registry, last_at.clone());
-        let reloads = Self { total, last_ok, last_at };
+        let reloads = Self { total, last_ok, last_at, polls };
         for result in ["swapped", "refused"] {
             reloads.total.with_label_values(&[result]);
         }
@@ -49,6 +56,11 @@ impl Reloads {
     pub fn started(&self, at: UnixSeconds) {
         self.last_ok.set(1);
         self.last_at.set(at.0);
+    }
+
+    /// Notes that the files were looked at because it was time.
+    pub fn polled(&self) {
+        self.polls.inc();
     }
 
     /// Notes a reload.

@@ -30,7 +30,6 @@ use crate::{
 use reload::{Cause, Reloader};
 
 /// What differs between `serve` and `dev`.
-#[derive(Clone)]
 pub struct Options {
     /// The configuration file, read again on SIGHUP and when its content changes.
     pub config_file: PathBuf,
@@ -91,9 +90,10 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     }
     advise(&config);
     let clock = Clock::system();
-    let reloader = Reloader::new(&config, options.clone())?;
+    let dev = options.dev.clone();
+    let reloader = Reloader::new(&config, options)?;
     let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
-    startup::judge_keys(&loaded, options.dev.is_some())?;
+    startup::judge_keys(&loaded, dev.is_some())?;
     let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
     let metrics = Arc::new(Metrics::new(clock.clone()));
     metrics.reloads.started(clock.now());
@@ -102,12 +102,12 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     // Sockets are bound before there are threads: a socket's mode is born under a umask, which threads share.
     let mut listeners = vec![listen::bind_unix(&config.unix).map_err(|error| Failure::usage(error.to_string()))?];
     let mut endpoints = Endpoints { unix: config.unix.clone(), tcp: None, http: config.http };
-    if let Some(dev) = &options.dev {
+    if let Some(dev) = &dev {
         let tcp = listen::bind_loopback(dev.listen).map_err(|error| Failure::usage(error.to_string()))?;
         endpoints.tcp = Some(tcp.address());
         listeners.push(tcp);
     }
-    let web = http::bind(options.dev.as_ref().map_or(config.http, |dev| dev.http)).map_err(Failure::usage)?;
+    let web = http::bind(dev.as_ref().map_or(config.http, |dev| dev.http)).map_err(Failure::usage)?;
     endpoints.http = web.local_addr().map_err(|error| Failure::ours(format!("http: {error}")))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()

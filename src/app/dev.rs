@@ -19,7 +19,7 @@ pub const DOMAIN: &str = "jobs.example.com";
 /// The sample Hub app, and the name of its key.
 pub const APP: &str = "acme-contacts";
 
-const CONFIG: &str = r#"# Made by `countersign dev`. Edit it and send the process a SIGHUP.
+const CONFIG: &str = r#"# Made by `countersign dev`. Edit it: it is read again within 30 s, or at once on SIGHUP.
 [listen]
 unix = "countersign.sock"
 reflection = true

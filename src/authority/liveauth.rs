@@ -94,8 +94,8 @@ fn mint<'s>(
         Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
     };
     let mut entry = entry(&admitted);
-    let minted = due.pay(&admitted.permit).and_then(|()| mint_admitted(&admitted, request, now));
-    let result = minted.map(|minted| {
+    let paid = due.pay(&admitted.permit);
+    let result = paid.and_then(|()| mint_admitted(&admitted, request, now)).map(|minted| {
         entry.key_version = minted.key_version;
         let client = i64::try_from(minted.client.number()).unwrap_or(i64::MAX);
         let (expires, hash) = (minted.expires.0, minted.hash.as_str());

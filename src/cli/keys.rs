@@ -24,8 +24,8 @@ use crate::{
 /// and in different backups.
 ///
 /// A change is written beside the keyring and then put in its place, so a full disk or a crash leaves the previous
-/// keyring as it was. The generation before it is kept as KEYRING.previous. A running service takes a change up at
-/// the next SIGHUP.
+/// keyring as it was. The generation before it is kept as KEYRING.previous. A running service takes a change up
+/// within `reload.poll`, or at once on SIGHUP.
 #[derive(clap::Args, Debug)]
 pub struct KeysArgs {
     #[command(subcommand)]

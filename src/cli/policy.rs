@@ -28,8 +28,8 @@ pub(super) enum PolicyCommand {
     Check(CheckArgs),
     /// Compare decisions with those that a file expects
     ///
-    /// The file is TOML: [[decisions]], each with caller, verb, object and expect ("allow" or "deny"), and if you like rule
-    /// and max_ttl. deploy/policy-tests.toml is an example.
+    /// The file is TOML: [[decisions]], each with caller, verb, object and expect ("allow" or "deny"), and if you like
+    /// the rule and the longest lifetime. deploy/policy-tests.toml is an example.
     ///
     /// Exit codes: 0 all as expected, 1 not, 2 bad usage or a file that is refused.
     Test(TestArgs),
@@ -52,7 +52,7 @@ pub(super) struct Rules {
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
-    /// spiffe://TRUST-DOMAIN/PATH, dns:NAME, uid:N, uid:N,gid:M or name:X
+    #[arg(help = "spiffe://TRUST-DOMAIN/PATH, dns:NAME, uid:N, uid:N,gid:M or name:X")]
     caller: String,
     /// mint, verify, seal, open or reseal
     verb: String,
@@ -132,29 +132,26 @@ fn test(args: &TestArgs) -> Result<(), Failure> {
 fn explained(question: &Question, decision: &Decision<'_>, indent: &str) -> String {
     let Question { caller, verb, target } = question;
     let mut lines = Vec::new();
-    match &decision.allowed {
-        Some(why) => {
-            lines.push(format!("allowed: {caller} may {verb} {target}"));
-            lines.push(format!("  rule     {:?}", why.rule.name));
-            lines.push(format!("  caller   {} ({})", why.caller, caller_match(why)));
-            lines.push(format!("  object   {} ({})", why.object, object_match(why)));
-            if let Some(limit) = decision.max_ttl {
-                let length = match limit.ttl {
-                    Ttl::Seconds(seconds) => format!("{seconds} s"),
-                    Ttl::Never => "never".into(),
-                };
-                lines.push(format!("  max_ttl  {length}, by the {}", limit.whose));
-            }
-            if let Some(rate) = why.rule.limits.rate {
-                lines.push(format!("  rate     {rate}, for each identity"));
-            }
+    if let Some(why) = &decision.allowed {
+        lines.push(format!("allowed: {caller} may {verb} {target}"));
+        lines.push(format!("  rule     {:?}", why.rule.name));
+        lines.push(format!("  caller   {} ({})", why.caller, caller_match(why)));
+        lines.push(format!("  object   {} ({})", why.object, object_match(why)));
+        if let Some(limit) = decision.max_ttl {
+            let length = match limit.ttl {
+                Ttl::Seconds(seconds) => format!("{seconds} s"),
+                Ttl::Never => "never".into(),
+            };
+            lines.push(format!("  max_ttl  {length}, by the {}", limit.whose));
         }
-        None => {
-            lines.push(format!("denied: no rule lets {caller} {verb} {target} (PERMISSION_DENIED, NO_RULE)"));
-            lines.extend(decision.nearest.iter().take(NEAREST).map(|near| format!("  nearest  {}", miss(*near))));
-            if decision.nearest.len() > NEAREST {
-                lines.push(format!("           and {} more rules", decision.nearest.len() - NEAREST));
-            }
+        if let Some(rate) = why.rule.limits.rate {
+            lines.push(format!("  rate     {rate}, for each identity"));
+        }
+    } else {
+        lines.push(format!("denied: no rule lets {caller} {verb} {target} (PERMISSION_DENIED, NO_RULE)"));
+        lines.extend(decision.nearest.iter().take(NEAREST).map(|near| format!("  nearest  {}", miss(*near))));
+        if decision.nearest.len() > NEAREST {
+            lines.push(format!("           and {} more rules", decision.nearest.len() - NEAREST));
         }
     }
     if decision.groups_not_asked {

@@ -33,7 +33,8 @@ pub(super) struct DevArgs {
     http: SocketAddr,
 }
 
-/// SIGHUP reads the configuration and the keyring again; SIGTERM finishes calls under way and stops.
+/// SIGHUP reads the configuration and the keyring again, as new content does by itself within `reload.poll`; SIGTERM
+/// finishes calls under way and stops.
 #[derive(Args)]
 pub(super) struct ServeArgs {
     /// The configuration file; deploy/config.toml explains every setting

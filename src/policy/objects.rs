@@ -64,14 +64,15 @@ impl Table {
         let stands = match object {
             ObjectPattern::Exact(name) => *self.exact.entry(name.clone()).or_insert(place),
             ObjectPattern::Any => *self.any.get_or_insert(place),
-            ObjectPattern::Glob(glob) => match self.globs.iter().find(|(present, _)| present == glob) {
-                Some(&(_, stands)) => stands,
-                None => {
+            ObjectPattern::Glob(glob) => {
+                if let Some(&(_, stands)) = self.globs.iter().find(|(present, _)| present == glob) {
+                    stands
+                } else {
                     self.globs.push((glob.clone(), place));
                     self.globs.sort_by_key(|(glob, _)| std::cmp::Reverse(glob.len()));
                     place
                 }
-            },
+            }
         };
         if rules[stands].limits == rules[place].limits {
             return Ok(());

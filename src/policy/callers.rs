@@ -76,6 +76,7 @@ impl Callers {
     }
 
     /// The first answer that `ask` has, from what is granted to this very caller down to what is to everybody.
+    #[inline]
     pub(super) fn first<'p, T>(
         &'p self,
         caller: &Caller,

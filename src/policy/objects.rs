@@ -37,6 +37,7 @@ impl Grants {
     }
 
     /// The place of the rule that decides on `object`.
+    #[inline]
     pub(super) fn find(&self, object: Object<'_>) -> Option<(Fit<'_>, usize)> {
         match object {
             Object::Domain(name) => self.domains.find(name, |glob, name| name.ends_with(glob)),
@@ -81,6 +82,7 @@ impl Table {
     }
 
     /// A glob keeps its dot, so that a match ends on a label boundary; it stands for at least one more label.
+    #[inline]
     fn find(&self, name: &str, fits: impl Fn(&str, &str) -> bool) -> Option<(Fit<'_>, usize)> {
         if let Some(&place) = self.exact.get(name) {
             return Some((Fit::Exact, place));

@@ -19,6 +19,7 @@ pub mod listen;
 mod liveauth;
 mod message;
 mod peer;
+mod presence;
 pub mod proto;
 mod reflection;
 mod request_id;
@@ -28,6 +29,7 @@ mod serve;
 mod session;
 mod status;
 mod timeout;
+mod turns;
 mod verdicts;
 mod worker;
 

@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::{
     authority::Authority,
-    metrics::{self, Metrics},
+    metrics::{self, Metrics, TransportCounters},
 };
 
 /// Connections at once; more are closed as soon as they are accepted.
@@ -93,12 +93,14 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, String> {
 /// # Errors
 /// If the listener cannot be used.
 pub async fn serve(listener: std::net::TcpListener, shown: Shown) -> io::Result<()> {
+    let counters = Arc::clone(&shown.metrics.transport);
+    let listener = Bounded::new(TcpListener::from_std(listener)?, MOST_CONNECTIONS, LIFE, counters);
     let router = Router::new()
         .route("/metrics", get(show_metrics))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(show_readiness))
         .with_state(shown);
-    axum::serve(Bounded::new(TcpListener::from_std(listener)?, MOST_CONNECTIONS, LIFE), router).await
+    axum::serve(listener, router).await
 }
 
 /// A listener with a bound on its connections.
@@ -106,11 +108,12 @@ struct Bounded {
     listener: TcpListener,
     free: Arc<Semaphore>,
     life: Duration,
+    counters: Arc<TransportCounters>,
 }
 
 impl Bounded {
-    fn new(listener: TcpListener, most: usize, life: Duration) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(most)), life }
+    fn new(listener: TcpListener, most: usize, life: Duration, counters: Arc<TransportCounters>) -> Self {
+        Self { listener, free: Arc::new(Semaphore::new(most)), life, counters }
     }
 }
 
@@ -125,6 +128,7 @@ impl Listener for Bounded {
             if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
                 return (Held { stream, end: Box::pin(sleep(self.life)), _permit: permit }, peer);
             }
+            self.counters.http_connections_over_limit.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -223,10 +227,14 @@ mod tests {
     const ANSWER: usize = 64 * 1024 * 1024;
 
     async fn served(most: usize, life: Duration) -> SocketAddr {
+        served_and_counted(most, life, Arc::default()).await
+    }
+
+    async fn served_and_counted(most: usize, life: Duration, counters: Arc<TransportCounters>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router: Router = Router::new().route("/", get(|| async { vec![b'x'; ANSWER] }));
-        tokio::spawn(async move { axum::serve(Bounded::new(listener, most, life), router).await });
+        tokio::spawn(async move { axum::serve(Bounded::new(listener, most, life, counters), router).await });
         address
     }
 
@@ -239,6 +247,18 @@ mod tests {
         for idle in [&mut silent, &mut half] {
             assert!(matches!(idle.read(&mut [0; 1]).await, Ok(0) | Err(_)));
         }
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_closed_and_counted() {
+        let counters = Arc::new(TransportCounters::default());
+        let address = served_and_counted(1, LIFE, Arc::clone(&counters)).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(b"GET /no HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        assert_ne!(first.read(&mut [0; 1]).await.unwrap(), 0);
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(matches!(second.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+        assert_eq!(counters.http_connections_over_limit.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ const FENCES: &[(&[&str], &[&str])] = &[
             "tonic_reflection",
             "tonic_types",
             "prost",
+            "h2",
             "hyper",
             "hyper_util",
             "http_body",

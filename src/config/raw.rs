@@ -48,6 +48,7 @@ section!(Limits {
     header_list_bytes: u32 = 16 << 10,
     streams_per_connection: u32 = 256,
     connections: usize = 1024,
+    connections_per_caller: usize = 256,
     in_flight: usize = 4096,
     deadline: String = "2s".into(),
     handshake: String = "5s".into(),

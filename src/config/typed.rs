@@ -266,6 +266,7 @@ fn limits(raw: &raw::Limits) -> Result<Limits, String> {
         streams_per_connection: u32::try_from(least(raw.streams_per_connection as usize, 1, "streams_per_connection")?)
             .unwrap_or(u32::MAX),
         connections: least(raw.connections, 1, "connections")?,
+        connections_per_caller: least(raw.connections_per_caller, 1, "connections_per_caller")?,
         in_flight: least(raw.in_flight, 4, "in_flight")?,
         deadline: span(&raw.deadline, "limits.deadline")?,
         handshake: span(&raw.handshake, "limits.handshake")?,

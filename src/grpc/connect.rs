@@ -99,7 +99,11 @@ pub(super) fn fault(fault: Fault) -> Answer {
                     let accepted = HeaderValue::from_static("application/json, application/proto");
                     answer.headers_mut().insert(ACCEPT_POST, accepted);
                 }
-                Rejection::Origin | Rejection::Host | Rejection::Compressed | Rejection::ConnectVersion => {}
+                Rejection::Origin
+                | Rejection::Host
+                | Rejection::TwoHosts
+                | Rejection::Compressed
+                | Rejection::ConnectVersion => {}
             }
             answer
         }

@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{front, session::Session};
+use super::{front, session::Session, turns};
 
 /// What an HTTP/2 connection starts with (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -44,6 +44,11 @@ where
 {
     let limits = **session.transport.limits.load();
     let counters = Arc::clone(&session.transport.counters);
+    let presence = Arc::clone(&session.presence);
+    let Some(_entered) = presence.enter(limits.connections_per_caller) else {
+        counters.connections_over_caller_limit.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     let begun = tokio::select! {
         begun = timeout(limits.handshake, begin(&mut io)) => begun,
         () = drained(&mut drain) => return,
@@ -58,6 +63,8 @@ where
         }
     };
     let is_http2 = start.is_http2();
+    let streams = limits.streams(usize::try_from(counters.connections_open.load(Ordering::Relaxed)).unwrap_or(0));
+    let (io, turns) = turns::share(io, &session.caller, Arc::clone(&session.lag));
     let io = TokioIo::new(Resumed { start, io });
     // Boxed, because hyper and tokio move a stream's future several times before they first poll it.
     let service = service_fn(move |request: Request<Incoming>| Box::pin(front::answer(Arc::clone(&session), request)));
@@ -67,10 +74,10 @@ where
         ($connection:expr) => {{
             let mut connection = std::pin::pin!($connection);
             tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = turns.take(connection.as_mut()) => ended,
                 () = drained(&mut drain) => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    turns.take(connection).await
                 }
             }
         }};
@@ -79,7 +86,7 @@ where
         run!(
             conn::http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                .max_concurrent_streams(limits.streams_per_connection)
+                .max_concurrent_streams(streams)
                 .max_header_list_size(limits.header_list_bytes)
                 .max_pending_accept_reset_streams(PENDING_RESETS)
                 .max_local_error_reset_streams(ERROR_RESETS)
@@ -103,17 +110,34 @@ where
         )
     };
     if let Err(error) = ended {
-        if error.is_timeout() {
-            counters.connections_timed_out.fetch_add(1, Ordering::Relaxed);
-        } else if !is_hang_up(&error) {
-            counters.connections_failed.fetch_add(1, Ordering::Relaxed);
-        }
+        let counter = if error.is_timeout() {
+            &counters.connections_timed_out
+        } else if is_flood(&error) {
+            &counters.connections_flooded
+        } else if is_hang_up(&error) {
+            return;
+        } else {
+            &counters.connections_failed
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 async fn drained(drain: &mut watch::Receiver<bool>) {
     // An error means that whoever could have started a drain is gone, which is an end as well.
     let _ = drain.wait_for(|draining| *draining).await;
+}
+
+/// Whether h2 sent the peer away for what it did too much of: streams reset or made us reset, or frames without content.
+fn is_flood(error: &hyper::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Whether the peer just went away, which is its right.

@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use tonic_health::pb::{HealthCheckRequest, health_server::HealthServer};
 use super::{
     answer::{self, Answer, AnswerBody},
     connect, health, host,
-    limit::{InFlight, Limits, SHED_RETRY},
+    limit::{HOLD, InFlight, Limits, SHED_RETRY},
     message::{self, Fault, PREFIX, Whole},
     reflection,
     request_id::X_REQUEST_ID,
@@ -68,6 +68,9 @@ where
             _ => Box::pin(serve_standard(&session, parts, body, route, arrived, &limits, &mut record)).await,
         },
     };
+    if let Err(Fault::Refused(Refusal::RateLimited { retry_after } | Refusal::Overloaded { retry_after })) = &served {
+        Box::pin(tokio::time::sleep(HOLD.min(*retry_after))).await;
+    }
     let mut answer = served.unwrap_or_else(|fault| {
         record.of_fault(&fault);
         if in_grpc { grpc_fault(fault) } else { connect::fault(fault) }
@@ -104,7 +107,7 @@ impl Record<'_> {
                 None => self.made = true,
             },
             Fault::Rejected(rejection) => {
-                self.session.transport.counters.requests_rejected.fetch_add(1, Ordering::Relaxed);
+                self.session.transport.counters.count_rejected(rejection.reason());
                 self.make(rejection.outcome());
             }
             Fault::Broken => self.make(LEFT),
@@ -131,6 +134,9 @@ fn open(
     }
     if session.gate == Gate::LoopbackTcp && !host::is_this_machine(parts) {
         return Err(Rejection::Host.into());
+    }
+    if parts.headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return Err(Rejection::TwoHosts.into());
     }
     let limits = **session.transport.limits.load();
     if let Some(rate) = limits.rate {
@@ -211,16 +217,25 @@ where
         Form::Grpc => timeout::of_grpc(headers)?,
         Form::Connect(_) => timeout::of_connect(headers)?,
     };
-    exchange.deadline = exchange.arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
-    let counters = &exchange.session.transport.counters;
-    let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes())
-        .ok_or(Refusal::Overloaded { retry_after: SHED_RETRY })?;
+    let session = exchange.session;
+    // It may have waited for as long as its connection did. Its caller has given up by now, or will have before an
+    // answer is there: its other calls wait as long.
+    let waited = session.lag.wait();
+    let left = asked.unwrap_or(limits.deadline).min(limits.deadline);
+    let left = left.checked_sub(waited).ok_or(Refusal::DeadlineExceeded)?;
+    exchange.deadline = exchange.arrived + left;
+    let overloaded = || Refusal::Overloaded { retry_after: SHED_RETRY };
+    if limits.is_late(waited, op.makes()) || op.is_batch() && session.presence.is_behind() {
+        return Err(overloaded().into());
+    }
+    let counters = &session.transport.counters;
+    let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes()).ok_or_else(overloaded)?;
     let limit = if op.is_batch() { limits.batch_bytes } else { limits.message_bytes };
     let request = match form {
         Form::Grpc => message::framed(body, limit, exchange.deadline).await?,
         Form::Connect(_) => message::plain(body, limit, exchange.deadline).await?,
     };
-    let message = rpc::call(op, form, &exchange, &request)?;
+    let message = session.presence.give(rpc::call(op, form, &exchange, &request)?);
     record.made = true;
     Ok(match form {
         Form::Grpc => answer::message(message),

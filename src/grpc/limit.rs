@@ -18,6 +18,13 @@ use crate::{
 /// When to come back after load was shed: a queue of this length drains in far less.
 pub(super) const SHED_RETRY: Duration = Duration::from_millis(100);
 
+/// How long a refusal is held back that costs its caller nothing but time: meanwhile it occupies one of the caller's
+/// streams, so that a caller that asks on at once runs out of them, and asks at a rate that can be borne.
+pub(super) const HOLD: Duration = Duration::from_millis(20);
+
+/// Streams that a connection may have however many connections there are.
+const LEAST_STREAMS: u32 = 16;
+
 /// The limits of the transport. Plain values; the defaults are those of the shipped configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -31,6 +38,8 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// Connections open at a time on all listeners.
     pub connections: usize,
+    /// Connections open at a time of one identity.
+    pub connections_per_caller: usize,
     /// Calls in flight on all connections. What mints or seals is shed at three quarters of it.
     pub in_flight: usize,
     /// From arrival to answer; a caller may ask for less, not for more.
@@ -53,6 +62,7 @@ impl Default for Limits {
             header_list_bytes: 16 * 1024,
             streams_per_connection: 256,
             connections: 1024,
+            connections_per_caller: 256,
             in_flight: 4096,
             deadline: Duration::from_secs(2),
             handshake: Duration::from_secs(5),
@@ -60,6 +70,21 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(20),
             rate: Some(Rate { per_second: 20_000, burst: 40_000 }),
         }
+    }
+}
+
+impl Limits {
+    /// Streams that a connection may have open if it is one of so many connections: all together stay near the bound
+    /// on calls in flight, so that what waits inside the service is worked off within its deadline; what does not fit
+    /// waits at its caller, who knows when to give up.
+    pub(super) fn streams(&self, connections: usize) -> u32 {
+        let fair = u32::try_from(self.in_flight / connections.max(1)).unwrap_or(u32::MAX);
+        fair.max(LEAST_STREAMS).min(self.streams_per_connection)
+    }
+
+    /// Whether a call has waited so long for its turn that it is shed, and what makes something before what judges.
+    pub(super) fn is_late(&self, waited: Duration, mints: bool) -> bool {
+        waited > self.deadline / if mints { 8 } else { 4 }
     }
 }
 
@@ -159,6 +184,24 @@ mod tests {
         assert!(accounts.by_caller.lock().unwrap().len() <= Accounts::PRUNE_ABOVE);
         assert!(Arc::ptr_eq(&held, &accounts.of(&Caller::Unix { uid: 0, gid: 0 }, now)));
         assert!(accounts.of(&Caller::Unix { uid: 1, gid: 0 }, now).bucket.take(RATE, now, 1).is_err());
+    }
+
+    #[test]
+    fn the_more_connections_there_are_the_fewer_streams_a_new_one_gets() {
+        let limits = Limits::default();
+        let streams = [0, 1, 16, 17, 100, 256, 1024].map(|connections| limits.streams(connections));
+        assert_eq!(streams, [256, 256, 256, 240, 40, 16, 16]);
+        assert_eq!(Limits { streams_per_connection: 3, ..limits }.streams(1024), 3);
+    }
+
+    #[test]
+    fn what_mints_is_late_before_what_verifies() {
+        let limits = Limits::default();
+        let late = |millis| [true, false].map(|mints| limits.is_late(Duration::from_millis(millis), mints));
+        assert_eq!(
+            [late(250), late(251), late(500), late(501)],
+            [[false, false], [true, false], [true, false], [true, true]]
+        );
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub(super) enum Rejection {
     Origin,
     /// On loopback TCP, the host is not this machine.
     Host,
+    /// More than one Host header (RFC 9112, section 3.2): two readers could see two hosts.
+    TwoHosts,
     /// Not POST.
     Method,
     /// No content type that this service speaks.
@@ -104,6 +106,7 @@ impl Rejection {
     pub(super) const fn http_status(self) -> Option<http::StatusCode> {
         match self {
             Self::Origin | Self::Host => Some(http::StatusCode::FORBIDDEN),
+            Self::TwoHosts => Some(http::StatusCode::BAD_REQUEST),
             Self::Method => Some(http::StatusCode::METHOD_NOT_ALLOWED),
             Self::ContentType | Self::GrpcOverHttp1 => Some(http::StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Compressed | Self::ConnectVersion => None,
@@ -119,14 +122,16 @@ impl Rejection {
         match self {
             Self::Origin | Self::Host => audit::Code::PermissionDenied,
             Self::Method | Self::ContentType | Self::GrpcOverHttp1 | Self::Compressed => audit::Code::Unimplemented,
-            Self::ConnectVersion => audit::Code::InvalidArgument,
+            Self::TwoHosts | Self::ConnectVersion => audit::Code::InvalidArgument,
         }
     }
 
-    const fn reason(self) -> &'static str {
+    /// The reason in its details, and in metrics.
+    pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::Origin => "ORIGIN_REFUSED",
             Self::Host => "HOST_REFUSED",
+            Self::TwoHosts => "HOST_AMBIGUOUS",
             Self::Method => "METHOD_NOT_ALLOWED",
             Self::ContentType => "UNSUPPORTED_CONTENT_TYPE",
             Self::GrpcOverHttp1 => "GRPC_NEEDS_HTTP2",
@@ -139,6 +144,7 @@ impl Rejection {
         match self {
             Self::Origin => "requests with an Origin header are refused: this service is not for browsers",
             Self::Host => "on loopback the host must be localhost, 127.0.0.1 or [::1], with or without a port",
+            Self::TwoHosts => "the request has more than one Host header; send one",
             Self::Method => "use POST",
             Self::ContentType => {
                 "the content type must be application/json, application/proto, or application/grpc over HTTP/2"

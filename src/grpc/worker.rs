@@ -26,6 +26,10 @@ use crate::metrics::TransportCounters;
 /// system call when it is set; the deadline of a call is later than this, and so costs none.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Tasks that a worker runs before it looks for new readiness: half a millisecond of calls, so that a caller who comes
+/// while another keeps the worker busy is seen about as soon as it can be served. (Tokio's own is 61.)
+const EVENT_INTERVAL: u32 = 31;
+
 /// An accepted connection, on its way to a worker.
 struct Accepted {
     stream: Stream,
@@ -54,7 +58,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts the thread.
     pub(super) fn start(index: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().event_interval(EVENT_INTERVAL).enable_all().build()?;
         let (deal, dealt) = mpsc::unbounded_channel();
         let (end, ending) = watch::channel(None);
         let (done, ended) = oneshot::channel();

@@ -21,20 +21,52 @@ pub struct TransportCounters {
     pub connections_accepted: AtomicU64,
     /// Closed at once: over the connection limit.
     pub connections_over_limit: AtomicU64,
+    /// Closed at once: over the limit of its identity.
+    pub connections_over_caller_limit: AtomicU64,
     /// Closed: no full preface or headers in time.
     pub connections_timed_out: AtomicU64,
-    /// Ended by a protocol error of the peer.
+    /// Sent away: too many streams reset, or frames without content.
+    pub connections_flooded: AtomicU64,
+    /// Ended by another protocol error of the peer.
     pub connections_failed: AtomicU64,
+    /// On the HTTP port, closed at once: over its limit.
+    pub http_connections_over_limit: AtomicU64,
     /// Calls under way now.
     pub in_flight: AtomicI64,
-    /// Requests refused before they were a call: Origin, Host, HTTP method, content type, compression.
-    pub requests_rejected: AtomicU64,
+    rejected: [AtomicU64; REJECTIONS.len()],
+}
+
+/// Why a request is refused before it is a call.
+const REJECTIONS: [&str; 8] = [
+    "ORIGIN_REFUSED",
+    "HOST_REFUSED",
+    "HOST_AMBIGUOUS",
+    "METHOD_NOT_ALLOWED",
+    "UNSUPPORTED_CONTENT_TYPE",
+    "GRPC_NEEDS_HTTP2",
+    "COMPRESSION_UNSUPPORTED",
+    "CONNECT_VERSION_UNSUPPORTED",
+];
+
+impl TransportCounters {
+    /// Counts a request that was refused before it was a call.
+    ///
+    /// # Panics
+    /// In builds with assertions, if no metric has the reason.
+    pub fn count_rejected(&self, reason: &'static str) {
+        let at = REJECTIONS.iter().position(|known| *known == reason);
+        debug_assert!(at.is_some(), "{reason} has no metric");
+        if let Some(at) = at {
+            self.rejected[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 pub(super) struct Transport {
     counters: Arc<TransportCounters>,
     connections: IntCounterVec,
-    rejected: IntCounter,
+    rejected: IntCounterVec,
+    http_over_limit: IntCounter,
     open: IntGauge,
     in_flight: IntGauge,
 }
@@ -45,16 +77,21 @@ impl Transport {
             opts!("countersign_connections_total", "Connections, by what became of them at the door or at their end."),
             &["result"],
         );
-        let rejected = IntCounter::new(
-            "countersign_requests_rejected_total",
-            "Requests refused before they were a call: Origin, Host, HTTP method, content type or compression.",
+        let rejected = IntCounterVec::new(
+            opts!("countersign_requests_rejected_total", "Requests refused before they were a call, by reason."),
+            &["reason"],
+        );
+        let http_over_limit = IntCounter::new(
+            "countersign_http_connections_over_limit_total",
+            "Connections to the HTTP port that were closed at once because it had as many as it takes.",
         );
         let open = IntGauge::new("countersign_connections_open", "Connections open now.");
         let in_flight = IntGauge::new("countersign_requests_in_flight", "Calls under way now.");
         Self {
             counters,
             connections: connections.expect("the name and label are well-formed"),
-            rejected: rejected.expect("the name is well-formed"),
+            rejected: rejected.expect("the name and label are well-formed"),
+            http_over_limit: http_over_limit.expect("the name is well-formed"),
             open: open.expect("the name is well-formed"),
             in_flight: in_flight.expect("the name is well-formed"),
         }
@@ -63,7 +100,8 @@ impl Transport {
 
 impl Collector for Transport {
     fn desc(&self) -> Vec<&Desc> {
-        [self.connections.desc(), self.rejected.desc(), self.open.desc(), self.in_flight.desc()].concat()
+        let own = [&self.open, &self.in_flight].map(Collector::desc).concat();
+        [self.connections.desc(), self.rejected.desc(), self.http_over_limit.desc(), own].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -71,15 +109,21 @@ impl Collector for Transport {
         for (result, counter) in [
             ("accepted", &counters.connections_accepted),
             ("over_limit", &counters.connections_over_limit),
+            ("over_caller_limit", &counters.connections_over_caller_limit),
             ("timed_out", &counters.connections_timed_out),
+            ("flooded", &counters.connections_flooded),
             ("failed", &counters.connections_failed),
         ] {
             show(&self.connections.with_label_values(&[result]), counter);
         }
-        show(&self.rejected, &counters.requests_rejected);
+        for (reason, counter) in REJECTIONS.iter().zip(&counters.rejected) {
+            show(&self.rejected.with_label_values(&[*reason]), counter);
+        }
+        show(&self.http_over_limit, &counters.http_connections_over_limit);
         self.open.set(counters.connections_open.load(Ordering::Relaxed));
         self.in_flight.set(counters.in_flight.load(Ordering::Relaxed));
-        [self.connections.collect(), self.rejected.collect(), self.open.collect(), self.in_flight.collect()].concat()
+        let own = [&self.open, &self.in_flight].map(Collector::collect).concat();
+        [self.connections.collect(), self.rejected.collect(), self.http_over_limit.collect(), own].concat()
     }
 }
 

@@ -18,7 +18,7 @@ const COUNTED: usize = 32 * 1024;
 
 /// Bytes of such answers that one identity may leave untaken before it gets no more: a peer that opens no window, or
 /// reads nothing, would otherwise make us hold as many batches as it has streams.
-const MOST_UNTAKEN: usize = 32 * 1024 * 1024;
+const MOST_UNTAKEN: usize = 16 * 1024 * 1024;
 
 /// What one identity holds.
 #[derive(Default, Debug)]

@@ -31,7 +31,6 @@ pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 pub const MINT: &str = "/countersign.v1.LiveAuthService/MintHash";
 pub const BATCH_MINT: &str = "/countersign.v1.LiveAuthService/BatchMintHash";
-pub const BATCH_SEAL: &str = "/countersign.v1.HubTokenService/BatchSeal";
 pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 pub struct Peer {

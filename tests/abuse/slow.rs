@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    peer::{BATCH_SEAL, DATA, END_HEADERS, END_STREAM, HEADERS, MINT, PREFACE, Peer, SETTINGS, frame, grpc_header},
+    peer::{BATCH_MINT, DATA, END_HEADERS, END_STREAM, HEADERS, MINT, PREFACE, Peer, SETTINGS, frame, grpc_header},
     service::{CONFIG, Service},
     victim::{TIMED_OUT, Victim as _},
 };
@@ -74,20 +74,18 @@ fn a_header_that_is_never_finished_is_its_own_affair() {
     service.has_not_grown_since(before);
 }
 
-/// Each answer is megabytes, and the peer opens no window for any of them.
+/// Each answer is some 100 KB, and the peer opens no window for any of them.
 #[test]
 fn answers_that_nobody_takes_are_bounded() {
-    let padded = CONFIG.replace("key = \"acme\"", "key = \"acme\"\npad_to = 6000\nmax_chars = 8183");
-    let service = Service::start(&format!("[limits]\ndeadline = \"60s\"\n{padded}"));
+    let service = Service::start(&format!("[limits]\ndeadline = \"60s\"\n{CONFIG}"));
     let before = service.resident();
     // Initial window size 0.
     let mut peer = Peer::greeted_with(&service, &[(4, 0)]);
-    // BatchSealRequest: an item is app and username.
-    let item = [&[10, 4][..], b"acme", &[18, 1], b"u"].concat();
-    let message = [&[10, u8::try_from(item.len()).unwrap()][..], &item].concat().repeat(200);
-    let calls = 60;
+    // A thousand empty items, each of which is answered by why it is refused.
+    let message = [10, 0].repeat(1000);
+    let calls = 250;
     for call in 0..calls {
-        assert!(peer.call(2 * call + 1, BATCH_SEAL, Some(&message)));
+        assert!(peer.call(2 * call + 1, BATCH_MINT, Some(&message)));
     }
     let (mut refused, mut held) = (0, 0);
     while refused + held < calls {
@@ -95,15 +93,16 @@ fn answers_that_nobody_takes_are_bounded() {
         *(if answer.flags & END_STREAM != 0 { &mut refused } else { &mut held }) += 1;
     }
     assert!(held > 4 && refused > 4, "{held} held, {refused} refused");
+    let shed = "countersign_requests_total{key=\"\",op=\"batch_mint_hash\",outcome=\"UNAVAILABLE\"}";
+    assert_eq!(service.metric(shed), u64::from(refused));
+    // What is small is served nevertheless.
     service.serves_others();
     service.has_not_grown_since(before);
-    let shed = "countersign_requests_total{key=\"\",op=\"batch_seal\",outcome=\"UNAVAILABLE\"}";
-    assert_eq!(service.metric(shed), u64::from(refused));
-    // Once it is gone, so is what was kept for it.
+    // Once the peer is gone, so is what was kept for it.
     drop(peer);
     let mut next = Peer::greeted_with(&service, &[(4, 0)]);
     let served = (0..).map(|call| 2 * call + 1).take(2000).any(|stream| {
-        next.call(stream, BATCH_SEAL, Some(&message[..14]));
+        next.call(stream, BATCH_MINT, Some(&message));
         let answer = next.until(|frame| frame.kind == HEADERS && frame.stream == stream).unwrap();
         answer.flags & END_STREAM == 0
     });

@@ -175,7 +175,7 @@ impl Peer {
                 Err(error) => panic!("the service has closed a connection: {error}"),
             }
         }
-        let mut part = [0; 64 * 1024];
+        let mut part = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut part) {
                 Ok(0) => panic!("the service has closed a connection"),

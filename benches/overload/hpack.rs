@@ -9,7 +9,7 @@ const FIELDS: [(&str, &str); 5] = [
 ];
 
 /// POST and http from the static table, then the five fields that the first request has put into the dynamic one.
-pub const NEXT_REQUEST: [u8; 7] = [0x83, 0x86, 0x80 | 66, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62];
+pub const NEXT_REQUEST: [u8; 7] = [0x83, 0x86, 0xc2, 0xc1, 0xc0, 0xbf, 0xbe];
 
 /// "grpc-status" in the code of appendix B.
 const GRPC_STATUS: [u8; 8] = [0x9a, 0xca, 0xc8, 0xb2, 0x12, 0x34, 0xda, 0x8f];

@@ -99,10 +99,10 @@ fn measure(binary: &Path, ghz: &Path, rounds: usize) -> bool {
         let peak = both(&unlimited, 64, None);
         let over = both(&unlimited, 256, Some(2.0 * peak.goodput));
         let alone = limited.ghz(ghz, 200, LOOK, &["--concurrency", "4"]);
-        let greedy = limited.flood(GREEDY, 16, 256, None);
+        let greedy = limited.flood(GREEDY, 16, 256, None, true);
         let beside = limited.ghz(ghz, 200, LOOK, &["--concurrency", "4"]);
         let greedy = outcome(greedy);
-        let boundless = unlimited.flood(GREEDY, 16, 256, None);
+        let boundless = unlimited.flood(GREEDY, 16, 256, None, true);
         let beside_boundless = unlimited.ghz(ghz, 200, LOOK, &["--concurrency", "4"]);
         let boundless = outcome(boundless);
         let rated = slow.ghz(ghz, 4 * RATE, LOOK, &["--concurrency", "200", "--connections", "2"]);
@@ -158,7 +158,7 @@ fn measure(binary: &Path, ghz: &Path, rounds: usize) -> bool {
 /// Two callers' floods at a time, each with half: what they get together, and the worse of their p99.
 fn both(target: &Target, streams: usize, rate: Option<f64>) -> Outcome {
     let connections = if rate.is_some() { 16 } else { 2 };
-    let floods = [GREEDY, SECOND].map(|uid| target.flood(uid, connections, streams, rate));
+    let floods = [GREEDY, SECOND].map(|uid| target.flood(uid, connections, streams, rate, false));
     let [mut one, two] = floods.map(outcome);
     one.goodput += two.goodput;
     one.late += two.late;

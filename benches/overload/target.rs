@@ -69,11 +69,11 @@ impl Target {
         at_of(self, "sock/countersign.sock")
     }
 
-    /// Starts a flood as this user; it prints its outcome when it is over. It yields to other callers on its core, so
-    /// that what they feel of it is the service's doing.
-    pub fn flood(&self, uid: u32, connections: usize, streams: usize, rate: Option<f64>) -> Child {
+    /// Starts a flood as this user; it prints its outcome when it is over. A modest one yields to other callers on its
+    /// core, so that what they feel of it is the service's doing.
+    pub fn flood(&self, uid: u32, connections: usize, streams: usize, rate: Option<f64>, modest: bool) -> Child {
         let mut flood = on_core(CALLERS_CORE, Path::new("nice"));
-        flood.args(["-n", "19"]).arg(self.copy_of_this()).arg("--flood").arg(self.socket());
+        flood.args(["-n", if modest { "10" } else { "0" }]).arg(self.copy_of_this()).arg("--flood").arg(self.socket());
         flood.args([connections.to_string(), streams.to_string(), rate.map_or("all".into(), |rate| rate.to_string())]);
         flood.uid(uid).gid(uid).stdout(Stdio::piped()).spawn().unwrap()
     }

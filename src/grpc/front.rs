@@ -16,7 +16,7 @@ use tonic_health::pb::{HealthCheckRequest, health_server::HealthServer};
 use super::{
     answer::{self, Answer, AnswerBody},
     connect, health, host,
-    limit::{HOLD, InFlight, Limits, SHED_RETRY},
+    limit::{InFlight, Limits, SHED_RETRY},
     message::{self, Fault, PREFIX, Whole},
     reflection,
     request_id::X_REQUEST_ID,
@@ -68,8 +68,10 @@ where
             _ => Box::pin(serve_standard(&session, parts, body, route, arrived, &limits, &mut record)).await,
         },
     };
-    if let Err(Fault::Refused(Refusal::RateLimited { retry_after } | Refusal::Overloaded { retry_after })) = &served {
-        Box::pin(tokio::time::sleep(HOLD.min(*retry_after))).await;
+    if let Err(fault) = &served
+        && let Some(hold) = fault.hold()
+    {
+        Box::pin(tokio::time::sleep(hold)).await;
     }
     let mut answer = served.unwrap_or_else(|fault| {
         record.of_fault(&fault);

@@ -6,16 +6,16 @@ use std::{
     future::{Future as _, poll_fn},
     pin::{Pin, pin},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use tonic::Status;
+use tonic::{Code, Status};
 
-use super::status::Rejection;
+use super::{limit::HOLD, status::Rejection};
 use crate::authority::Refusal;
 
 /// Bytes of the prefix of a gRPC message: a flag, and its length as a 32-bit big-endian number.
@@ -37,6 +37,20 @@ pub(super) enum Fault {
     Rejected(Rejection),
     /// The body broke off: the caller has gone, or does not keep to HTTP.
     Broken,
+}
+
+impl Fault {
+    /// How long to hold it back, where it costs its caller nothing but time.
+    pub(super) fn hold(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(Refusal::RateLimited { retry_after } | Refusal::Overloaded { retry_after }) => {
+                Some(HOLD.min(*retry_after))
+            }
+            // By the rate of a rule, or of a batch.
+            Self::Answered(status) if status.code() == Code::ResourceExhausted => Some(HOLD),
+            Self::Refused(_) | Self::Explained(..) | Self::Answered(_) | Self::Rejected(_) | Self::Broken => None,
+        }
+    }
 }
 
 impl From<Refusal> for Fault {
@@ -239,7 +253,7 @@ impl Body for Whole {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, time::Duration};
+    use std::collections::VecDeque;
 
     use super::*;
 

@@ -20,7 +20,7 @@ pub(super) const SHED_RETRY: Duration = Duration::from_millis(100);
 
 /// How long a refusal is held back that costs its caller nothing but time: meanwhile it occupies one of the caller's
 /// streams, so that a caller that asks on at once runs out of them, and asks at a rate that can be borne.
-pub(super) const HOLD: Duration = Duration::from_millis(20);
+pub(super) const HOLD: Duration = Duration::from_millis(50);
 
 /// Streams that a connection may have however many connections there are.
 const LEAST_STREAMS: u32 = 16;

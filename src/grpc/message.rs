@@ -43,9 +43,7 @@ impl Fault {
     /// How long to hold it back, where it costs its caller nothing but time.
     pub(super) fn hold(&self) -> Option<Duration> {
         match self {
-            Self::Refused(Refusal::RateLimited { retry_after } | Refusal::Overloaded { retry_after }) => {
-                Some(HOLD.min(*retry_after))
-            }
+            Self::Refused(Refusal::RateLimited { .. } | Refusal::Overloaded { .. }) => Some(HOLD),
             // By the rate of a rule, or of a batch.
             Self::Answered(status) if status.code() == Code::ResourceExhausted => Some(HOLD),
             Self::Refused(_) | Self::Explained(..) | Self::Answered(_) | Self::Rejected(_) | Self::Broken => None,

@@ -5,6 +5,7 @@ pub mod dev;
 mod log;
 mod reload;
 mod startup;
+mod tls;
 mod watch;
 
 pub use startup::harden;
@@ -28,6 +29,7 @@ use crate::{
     metrics::Metrics,
 };
 use reload::{Cause, Reloader};
+use tls::Doors;
 
 /// What differs between `serve` and `dev`.
 pub struct Options {
@@ -54,6 +56,8 @@ pub struct Endpoints {
     pub unix: PathBuf,
     /// The plaintext loopback address as a URL, in development.
     pub tcp: Option<String>,
+    /// The TLS addresses as URLs, in the order of the configuration.
+    pub tls: Vec<String>,
     /// The HTTP port.
     pub http: SocketAddr,
 }
@@ -91,7 +95,8 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     advise(&config);
     let clock = Clock::system();
     let dev = options.dev.clone();
-    let reloader = Reloader::new(&config, options)?;
+    let doors = Doors::load(&config.tls, &clock)?;
+    let reloader = Reloader::new(&config, options, Arc::clone(&doors))?;
     let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
     startup::judge_keys(&loaded, dev.is_some())?;
     let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
@@ -101,11 +106,16 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
 
     // Sockets are bound before there are threads: a socket's mode is born under a umask, which threads share.
     let mut listeners = vec![listen::bind_unix(&config.unix).map_err(|error| Failure::usage(error.to_string()))?];
-    let mut endpoints = Endpoints { unix: config.unix.clone(), tcp: None, http: config.http };
+    let mut endpoints = Endpoints { unix: config.unix.clone(), tcp: None, tls: Vec::new(), http: config.http };
     if let Some(dev) = &dev {
         let tcp = listen::bind_loopback(dev.listen).map_err(|error| Failure::usage(error.to_string()))?;
         endpoints.tcp = Some(tcp.address());
         listeners.push(tcp);
+    }
+    for door in doors.iter() {
+        let listener = listen::bind_tls(Arc::clone(door)).map_err(|error| Failure::usage(error.to_string()))?;
+        endpoints.tls.push(listener.address());
+        listeners.push(listener);
     }
     let web = http::bind(dev.as_ref().map_or(config.http, |dev| dev.http)).map_err(Failure::usage)?;
     endpoints.http = web.local_addr().map_err(|error| Failure::ours(format!("http: {error}")))?;
@@ -114,7 +124,7 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(format!("the runtime does not start: {error}")))?;
-    runtime.block_on(serve(config, reloader, authority, metrics, (listeners, web), endpoints, announce))
+    runtime.block_on(serve(config, reloader, authority, metrics, (listeners, web, doors), endpoints, announce))
 }
 
 fn advise(config: &Config) {
@@ -136,7 +146,7 @@ async fn serve(
     reloader: Reloader,
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
-    (listeners, web): (Vec<grpc::Listener>, std::net::TcpListener),
+    (listeners, web, doors): (Vec<grpc::Listener>, std::net::TcpListener, Arc<Doors>),
     endpoints: Endpoints,
     announce: impl FnOnce(&Endpoints),
 ) -> Result<(), Failure> {
@@ -160,9 +170,11 @@ async fn serve(
     server.set_serving(true);
     readiness.set_ready(true);
     let unix = endpoints.unix.display();
-    tracing::info!(workers, %unix, http = %endpoints.http, version = env!("CARGO_PKG_VERSION"), "ready");
+    let tls = endpoints.tls.join(" ");
+    tracing::info!(workers, %unix, tls, http = %endpoints.http, version = env!("CARGO_PKG_VERSION"), "ready");
     announce(&endpoints);
 
+    doors.show(&metrics);
     let reloader = Arc::new(Mutex::new(reloader));
     let signal = loop {
         let cause = tokio::select! {
@@ -172,9 +184,13 @@ async fn serve(
             () = next_poll(config.poll) => Cause::Poll,
         };
         if let Some(taken) = reload::look(&reloader, cause, &authority, &metrics, &readiness).await {
+            doors.taken(&metrics, &readiness);
             server.reload_limits(taken.limits);
             config = taken;
             advise(&config);
+        }
+        if cause == Cause::Poll {
+            tls::look(&doors, &metrics, &readiness, authority.clock().now()).await;
         }
     };
     tracing::info!(signal, deadline = config.drain.as_secs(), "draining");

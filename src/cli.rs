@@ -9,7 +9,7 @@ mod pages;
 mod policy;
 mod service;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
@@ -82,7 +82,7 @@ pub enum Output {
 /// Where the service is, and how to print what it answers.
 #[derive(Args)]
 struct ClientArgs {
-    /// unix:PATH or http://HOST:PORT
+    /// unix:PATH, https://HOST:PORT or http://HOST:PORT
     #[arg(
         long,
         env = "COUNTERSIGN_ADDRESS",
@@ -90,6 +90,18 @@ struct ClientArgs {
         value_name = "ADDRESS"
     )]
     address: String,
+    /// For https: our certificate, with what lies between it and its root, PEM
+    #[arg(long, env = "COUNTERSIGN_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// For https: the key of that certificate, PEM
+    #[arg(long, env = "COUNTERSIGN_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// For https: the CA that the service's certificate must lead to, PEM
+    #[arg(long, env = "COUNTERSIGN_TLS_CA", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// For https: whom the service's certificate must name, a host or a SPIFFE ID; the address's host if left out
+    #[arg(long, env = "COUNTERSIGN_TLS_SERVER_NAME", value_name = "NAME")]
+    tls_server_name: Option<String>,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Output,

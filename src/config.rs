@@ -7,6 +7,7 @@ mod duration;
 mod expected;
 mod raw;
 mod rule;
+mod tls;
 mod typed;
 
 pub use decision::{Decision, MaxTtl, Question, Rulebook, Target};

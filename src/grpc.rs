@@ -29,6 +29,7 @@ mod serve;
 mod session;
 mod status;
 mod timeout;
+pub mod tls;
 mod turns;
 mod verdicts;
 mod worker;

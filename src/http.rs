@@ -46,6 +46,7 @@ const LIFE: Duration = Duration::from_secs(30);
 pub struct Readiness {
     ready: AtomicBool,
     reload_problem: ArcSwapOption<String>,
+    tls_problem: ArcSwapOption<String>,
 }
 
 impl Readiness {
@@ -57,6 +58,11 @@ impl Readiness {
     /// Says why what lies on disk does not serve; `None` once it does.
     pub fn set_reload_problem(&self, problem: Option<String>) {
         self.reload_problem.store(problem.map(Arc::new));
+    }
+
+    /// Says why certificates that lie on disk do not serve; `None` once they do.
+    pub fn set_tls_problem(&self, problem: Option<String>) {
+        self.tls_problem.store(problem.map(Arc::new));
     }
 }
 
@@ -206,6 +212,10 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
         None => "reload: ok".to_owned(),
         Some(problem) => format!("reload: refused, the state before it serves: {problem}"),
     };
+    let tls = match shown.readiness.tls_problem.load().as_deref() {
+        None => "tls: ok".to_owned(),
+        Some(problem) => format!("tls: {problem}"),
+    };
     let now = shown.authority.clock().now();
     let keys = shown.authority.state().keys();
     let idle: Vec<&str> = keys.iter().filter(|key| key.active(now).is_none()).map(|key| key.name.as_str()).collect();
@@ -214,7 +224,7 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
     } else {
         format!("keys: no active version, minting is refused: {}", idle.join(", "))
     };
-    (status, format!("{word}\n{reload}\n{keys}\n")).into_response()
+    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n")).into_response()
 }
 
 #[cfg(test)]

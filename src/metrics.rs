@@ -4,9 +4,11 @@
 mod calls;
 mod keys;
 mod reload;
+mod tls;
 mod transport;
 
 pub use reload::{ReloadResult, Reloads};
+pub use tls::{Handshake, Handshakes, TlsDates};
 pub use transport::TransportCounters;
 
 use std::sync::Arc;
@@ -29,6 +31,8 @@ pub struct Metrics {
     pub transport: Arc<TransportCounters>,
     /// Reloads, kept by whoever reloads.
     pub reloads: Reloads,
+    /// The dates of certificates and CRLs, kept by whoever loads them.
+    pub tls: TlsDates,
 }
 
 impl Metrics {
@@ -44,11 +48,12 @@ impl Metrics {
         let calls = Arc::new(calls::Calls::default());
         register(&registry, calls::Shown::new(Arc::clone(&calls)));
         let reloads = Reloads::new(&registry);
+        let tls = TlsDates::new(&registry);
         register(&registry, keys::Keys::new(Arc::clone(&keys), clock));
         register(&registry, transport::Transport::new(Arc::clone(&transport)));
         register(&registry, ProcessCollector::for_self());
         register(&registry, build_info());
-        Self { registry, calls, keys, transport, reloads }
+        Self { registry, calls, keys, transport, reloads, tls }
     }
 
     /// Counts a call.

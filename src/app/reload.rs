@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Failure, Options, startup,
+    tls::{Doors, Swap},
     watch::{Fingerprint, Watch, mounted_alone},
 };
 use crate::{
@@ -43,11 +44,15 @@ impl Cause {
     }
 }
 
+/// Ready to be swapped in together.
+type Built = (Config, State, Swap);
+
 /// What is watched, and what serves.
 pub(super) struct Reloader {
     options: Options,
     watch: Watch,
     running: Config,
+    doors: Arc<Doors>,
     /// What the last attempt wanted to read, and what it found: whether it was taken makes no difference.
     files: Vec<PathBuf>,
     seen: Option<Fingerprint>,
@@ -58,10 +63,11 @@ impl Reloader {
     ///
     /// # Errors
     /// The operating system gives no randomness.
-    pub(super) fn new(config: &Config, options: Options) -> Result<Self, Failure> {
+    pub(super) fn new(config: &Config, options: Options, doors: Arc<Doors>) -> Result<Self, Failure> {
         let watch = Watch::new().map_err(|error| Failure::ours(format!("no randomness: {error}")))?;
         let files = files(config, &options);
-        for file in mounted_alone(&files) {
+        let of_listeners = config.tls.iter().flat_map(|listener| listener.files.all());
+        for file in mounted_alone(&files.iter().cloned().chain(of_listeners).collect::<Vec<_>>()) {
             tracing::warn!(
                 file = %file.display(),
                 "is a mount of its own, as a Kubernetes subPath is: what replaces it outside never shows here; mount its folder"
@@ -70,7 +76,7 @@ impl Reloader {
         let first = watch.fingerprint(&files);
         // The configuration was read before that.
         let is_current = Config::load(&options.config_file).is_ok_and(|current| current == *config);
-        Ok(Self { options, watch, running: config.clone(), files, seen: is_current.then_some(first) })
+        Ok(Self { options, watch, running: config.clone(), doors, files, seen: is_current.then_some(first) })
     }
 
     /// Reads everything again where there is cause to, and swaps it in; gives the new configuration, or nothing where there
@@ -91,8 +97,9 @@ impl Reloader {
             }
             let after = self.watch.fingerprint(&self.files);
             if after == before {
-                return Some(loaded.map(|(config, state)| {
+                return Some(loaded.map(|(config, state, certificates)| {
                     authority.replace(state);
+                    certificates.put_in_force();
                     self.running = config.clone();
                     config
                 }));
@@ -104,24 +111,25 @@ impl Reloader {
     }
 
     /// What the new configuration says is to be watched, and the state that was built.
-    fn load(&self, authority: &Authority) -> (Vec<PathBuf>, Result<(Config, State), String>) {
+    fn load(&self, authority: &Authority) -> (Vec<PathBuf>, Result<Built, String>) {
         let config = match Config::load(&self.options.config_file) {
             Ok(config) => config,
             Err(error) => return (self.files.clone(), Err(error.to_string())),
         };
         let files = files(&config, &self.options);
         let state = self.build(&config, authority);
-        (files, state.map(|state| (config, state)))
+        (files, state.map(|(state, certificates)| (config, state, certificates)))
     }
 
-    fn build(&self, config: &Config, authority: &Authority) -> Result<State, String> {
+    fn build(&self, config: &Config, authority: &Authority) -> Result<(State, Swap), String> {
         same_where_it_must_be(&self.running, config)?;
         if config.rules.is_empty() && self.options.dev.is_none() {
             return Err(startup::EMPTY_POLICY.into());
         }
         let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
         startup::judge_keys(&loaded, self.options.dev.is_some()).map_err(|failure| failure.message)?;
-        config.build(loaded.keys, Some(&authority.state()))
+        let state = config.build(loaded.keys, Some(&authority.state()))?;
+        Ok((state, self.doors.prepare(&config.tls)?))
     }
 }
 

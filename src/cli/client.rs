@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     grpc::{
         client::{Address, CallError, Client},
         proto,
+        tls::{ClientTls, ServerIdentity, TlsFiles},
     },
 };
 
@@ -26,7 +27,28 @@ const INPUT_MAX: u64 = 64 << 10;
 
 pub(super) fn connect(args: &ClientArgs) -> Result<Client, Failure> {
     let address = Address::parse(&args.address).map_err(Failure::usage)?;
-    Client::connect(&address, TIMEOUT).map_err(failed)
+    let tls = if matches!(address, Address::Https(_)) { Some(tls(args)?) } else { None };
+    Client::connect(&address, tls.as_ref(), TIMEOUT).map_err(failed)
+}
+
+/// What an https:// address takes.
+fn tls(args: &ClientArgs) -> Result<ClientTls, Failure> {
+    let file = |given: &Option<PathBuf>, option: &str, what: &str| {
+        given.clone().ok_or_else(|| Failure::usage(format!("an https:// address needs {option} FILE, {what}")))
+    };
+    let files = TlsFiles {
+        certificate: file(&args.tls_cert, "--tls-cert", "the client's certificate in PEM")?,
+        key: file(&args.tls_key, "--tls-key", "the key of that certificate")?,
+        ca: file(&args.tls_ca, "--tls-ca", "the CA of the service's certificate")?,
+        crls: Vec::new(),
+    };
+    let server = match &args.tls_server_name {
+        None => ServerIdentity::Host,
+        Some(name) => {
+            ServerIdentity::parse(name).map_err(|problem| Failure::usage(format!("--tls-server-name {problem}")))?
+        }
+    };
+    ClientTls::load(&files, &server).map_err(Failure::usage)
 }
 
 /// From a canonical code to an exit code.

@@ -13,6 +13,7 @@ use crate::{
     app::{self, DevOptions, Endpoints, Options, dev},
     clock::Clock,
     config::Config,
+    grpc::tls::Door,
     keyring::{KeyKind, KeyName},
     keystore,
 };
@@ -47,7 +48,7 @@ pub(super) struct ServeArgs {
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Check a configuration file: its settings, its rules, and the keys it names
+    /// Check a configuration file: its settings, its rules, and the keys and certificates it names
     Check {
         /// The file
         file: PathBuf,
@@ -156,7 +157,8 @@ pub(super) fn quoted_text(text: &str) -> String {
 pub(super) fn config(command: &ConfigCommand) -> Result<(), Failure> {
     let ConfigCommand::Check { file, output } = command;
     let config = Config::load(file).map_err(|error| Failure::usage(error.to_string()))?;
-    let warnings: Vec<String> = config.advice().into_iter().chain(keys_it_names(&config)).collect();
+    let tls = certificates_it_names(&config)?;
+    let warnings: Vec<String> = config.advice().into_iter().chain(keys_it_names(&config)).chain(tls).collect();
     if *output == Output::Json {
         return print(&format!("{}\n", serde_json::json!({ "ok": true, "warnings": warnings })));
     }
@@ -170,6 +172,16 @@ pub(super) fn config(command: &ConfigCommand) -> Result<(), Failure> {
         config.apps.len(),
         config.rules.len()
     ))
+}
+
+/// Loads what TLS listeners are made of, as `serve` would.
+fn certificates_it_names(config: &Config) -> Result<Vec<String>, Failure> {
+    let mut warnings = Vec::new();
+    for settings in &config.tls {
+        let door = Door::load(settings, Clock::system()).map_err(Failure::usage)?;
+        warnings.extend(door.warnings().into_iter().map(|line| format!("listen.tls {}: {line}", settings.address)));
+    }
+    Ok(warnings)
 }
 
 /// What can be said of the keys without opening the keyring: it may not be on the machine that checks.

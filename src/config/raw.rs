@@ -31,7 +31,21 @@ section!(Listen {
     reflection: bool = false,
     workers: u16 = 0,
     drain: String = "10s".into(),
+    tls: Vec<Tls> = Vec::new(),
 });
+
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) address: String,
+    pub(super) certificate: String,
+    pub(super) key: String,
+    pub(super) client_ca: String,
+    #[serde(default)]
+    pub(super) crls: Vec<String>,
+    pub(super) identity: Option<String>,
+    pub(super) trust_domain: Option<String>,
+}
 
 section!(Http { address: String = "127.0.0.1:9464".into() });
 
@@ -52,6 +66,10 @@ section!(Limits {
     in_flight: usize = 4096,
     deadline: String = "2s".into(),
     handshake: String = "5s".into(),
+    handshakes: usize = 128,
+    connection_age_min: String = "10m".into(),
+    connection_age_max: String = "30m".into(),
+    connection_grace: String = "30s".into(),
     rate: Rate = Rate::PerSecond(20_000),
     burst: u32 = 40_000,
 });

@@ -9,11 +9,11 @@ use std::{
 
 use super::{
     duration::{Lifetime, parse_lifetime, parse_seconds},
-    raw, rule,
+    raw, rule, tls,
 };
 use crate::{
     authority::State,
-    grpc::Limits,
+    grpc::{Limits, tls::TlsSettings},
     hub::{
         app::{self, App, Ttl, UsernameForm},
         token::SealLimits,
@@ -35,6 +35,8 @@ pub struct Config {
     pub workers: usize,
     /// How long a drain may take.
     pub drain: Duration,
+    /// TCP listeners, all of them with TLS.
+    pub tls: Vec<TlsSettings>,
     /// Where `/metrics` and the probes are served.
     pub http: SocketAddr,
     /// Where the keyring lies.
@@ -219,6 +221,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         reflection: raw.listen.reflection,
         workers: raw.listen.workers.into(),
         drain: span(&raw.listen.drain, "listen.drain")?,
+        tls: tls::listeners(&raw.listen.tls, folder)?,
         http,
         keyring: Location {
             keyring: path(&raw.keyring.path, "keyring.path")?,
@@ -258,6 +261,13 @@ fn limits(raw: &raw::Limits) -> Result<Limits, String> {
         }
     };
     let message_bytes = least(raw.message_bytes, 16 << 10, "message_bytes")?;
+    let age = (
+        age(&raw.connection_age_min, "limits.connection_age_min")?,
+        age(&raw.connection_age_max, "limits.connection_age_max")?,
+    );
+    if age.0 > age.1 {
+        return Err("limits.connection_age_min is longer than limits.connection_age_max; swap them".into());
+    }
     Ok(Limits {
         message_bytes,
         batch_bytes: least(raw.batch_bytes, message_bytes, "batch_bytes")?,
@@ -270,6 +280,9 @@ fn limits(raw: &raw::Limits) -> Result<Limits, String> {
         in_flight: least(raw.in_flight, 4, "in_flight")?,
         deadline: span(&raw.deadline, "limits.deadline")?,
         handshake: span(&raw.handshake, "limits.handshake")?,
+        handshakes: least(raw.handshakes, 1, "handshakes")?,
+        connection_age: age,
+        connection_grace: span(&raw.connection_grace, "limits.connection_grace")?,
         rate,
         ..Limits::default()
     })
@@ -286,6 +299,14 @@ fn span(text: &str, setting: &str) -> Result<Duration, String> {
     match parse_seconds(text).map_err(|problem| format!("{setting}: {problem}"))? {
         seconds @ 1..=3600 => Ok(Duration::from_secs(seconds.unsigned_abs())),
         _ => Err(format!("{setting} must be between 1s and 1h")),
+    }
+}
+
+/// How long a connection may last: its peer's certificate is looked at anew at least once a day.
+fn age(text: &str, setting: &str) -> Result<Duration, String> {
+    match parse_seconds(text).map_err(|problem| format!("{setting}: {problem}"))? {
+        seconds @ 1..=86_400 => Ok(Duration::from_secs(seconds.unsigned_abs())),
+        _ => Err(format!("{setting} must be between 1s and 24h")),
     }
 }
 

@@ -12,6 +12,7 @@ use self::wire::Wire;
 use super::{
     proto::{self, hub_token_service_client::HubTokenServiceClient, live_auth_service_client::LiveAuthServiceClient},
     status::to_record,
+    tls::{ClientTls, alert_in},
 };
 
 /// Where the service listens.
@@ -21,6 +22,8 @@ pub enum Address {
     Unix(PathBuf),
     /// `http://HOST:PORT`; the text is `HOST:PORT`.
     Http(String),
+    /// `https://HOST:PORT`, which needs a client certificate.
+    Https(String),
 }
 
 impl Address {
@@ -38,14 +41,11 @@ impl Address {
                 Ok(Self::Unix(path.into()))
             };
         }
-        if text.starts_with("https://") {
-            return Err(
-                "https:// is not in this version: TLS comes later; use unix:PATH, or http://HOST:PORT on loopback"
-                    .to_owned(),
-            );
-        }
-        let malformed = || format!("{text:?} is no address: write unix:PATH or http://HOST:PORT");
-        let rest = text.strip_prefix("http://").ok_or_else(malformed)?;
+        let malformed = || format!("{text:?} is no address: write unix:PATH, https://HOST:PORT or http://HOST:PORT");
+        let (is_tls, rest) = match text.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("http://").ok_or_else(malformed)?),
+        };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = rest.rsplit_once(':').ok_or_else(malformed)?;
         let is_bracketed = host.starts_with('[') && host.ends_with(']');
@@ -53,7 +53,11 @@ impl Address {
             && !host.contains(['/', '@', '?', '#'])
             && host.contains(':') == is_bracketed
             && port.parse::<u16>().is_ok();
-        if plausible { Ok(Self::Http(rest.to_owned())) } else { Err(malformed()) }
+        match plausible {
+            true if is_tls => Ok(Self::Https(rest.to_owned())),
+            true => Ok(Self::Http(rest.to_owned())),
+            false => Err(malformed()),
+        }
     }
 }
 
@@ -62,6 +66,7 @@ impl fmt::Display for Address {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Https(authority) => write!(f, "https://{authority}"),
         }
     }
 }
@@ -96,18 +101,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects. `timeout` is for connecting, and then for each call.
+    /// Connects; an `https://` address needs `tls`. `timeout` is for connecting, and then for each call.
     ///
     /// # Errors
-    /// The service cannot be reached.
-    pub fn connect(address: &Address, timeout: Duration) -> Result<Self, CallError> {
+    /// The service cannot be reached, or one of the two does not trust the other.
+    pub fn connect(address: &Address, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, CallError> {
         let unreachable =
             |message| CallError { code: Code::Unavailable.into(), reason: String::new(), message, unreachable: true };
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| unreachable(format!("no runtime for the client: {error}")))?;
-        let connected = runtime.block_on(async { tokio::time::timeout(timeout, Wire::connect(address)).await });
+        let connected = runtime.block_on(async { tokio::time::timeout(timeout, Wire::connect(address, tls)).await });
         match connected {
             Ok(Ok(wire)) => Ok(Self { runtime, wire, timeout }),
             Ok(Err(problem)) => {
@@ -191,7 +196,10 @@ fn call_error(status: &Status) -> CallError {
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
     let unreachable = wire::is_broken(status);
     let message = if unreachable {
-        "the connection broke before the answer came".to_owned()
+        match alert_in(status) {
+            Some(refused) => format!("no connection: {refused}"),
+            None => "the connection broke before the answer came".to_owned(),
+        }
     } else {
         status.message().to_owned()
     };
@@ -204,10 +212,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_of_address_are_read_and_shown_alike() {
-        for text in
-            ["unix:/run/x.sock", "unix:x.sock", "http://127.0.0.1:50051", "http://[::1]:1", "http://localhost:80"]
-        {
+    fn all_kinds_of_address_are_read_and_shown_alike() {
+        for text in [
+            "unix:/run/x.sock",
+            "unix:x.sock",
+            "http://127.0.0.1:50051",
+            "http://[::1]:1",
+            "http://localhost:80",
+            "https://a.example:50051",
+        ] {
             assert_eq!(Address::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Address::parse("unix:///run/x"), Ok(Address::Unix("/run/x".into())));
@@ -229,15 +242,17 @@ mod tests {
             "http://::1:1",
             "http://u@a:1",
             "ftp://a:1",
+            "https://a",
+            "https://u@a:1",
         ] {
             assert!(Address::parse(text).unwrap_err().contains("unix:"), "{text}");
         }
-        assert!(Address::parse("https://a:1").unwrap_err().contains("TLS"));
     }
 
     #[test]
     fn nobody_there_is_unreachable() {
-        let error = Client::connect(&Address::Unix("/nowhere/x.sock".into()), Duration::from_secs(1)).unwrap_err();
+        let error =
+            Client::connect(&Address::Unix("/nowhere/x.sock".into()), None, Duration::from_secs(1)).unwrap_err();
         assert!(error.unreachable && error.message.contains("/nowhere/x.sock"), "{error}");
     }
 }

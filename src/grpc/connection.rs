@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::Request;
@@ -14,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     sync::watch,
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{front, session::Session, turns};
@@ -36,9 +37,26 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PENDING_RESETS: usize = 20;
 const ERROR_RESETS: usize = 128;
 
+/// How long a connection may last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age {
+    /// From then on its peer is sent away (GOAWAY).
+    pub(super) until: Instant,
+    /// How long calls that are then in flight may take.
+    pub(super) grace: Duration,
+}
+
 /// Serves a connection until it ends, or `drain` becomes true and what is in flight is finished. Runs on any tokio
 /// runtime. Never fails: what goes wrong on a connection is counted.
-pub async fn serve_connection<I>(mut io: I, session: Arc<Session>, mut drain: watch::Receiver<bool>)
+pub async fn serve_connection<I>(io: I, session: Arc<Session>, drain: watch::Receiver<bool>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    serve_aging(io, session, drain, None).await;
+}
+
+/// The same, until the connection has its age.
+pub(super) async fn serve_aging<I>(mut io: I, session: Arc<Session>, mut drain: watch::Receiver<bool>, age: Option<Age>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -78,6 +96,12 @@ where
                 () = drained(&mut drain) => {
                     connection.as_mut().graceful_shutdown();
                     turns.take(connection).await
+                }
+                grace = aged(age) => {
+                    counters.connections_aged.fetch_add(1, Ordering::Relaxed);
+                    connection.as_mut().graceful_shutdown();
+                    // Past the grace it is dropped with all that is on it.
+                    timeout(grace, turns.take(connection)).await.unwrap_or(Ok(()))
                 }
             }
         }};
@@ -123,7 +147,18 @@ where
     }
 }
 
-async fn drained(drain: &mut watch::Receiver<bool>) {
+/// Waits for the age; gives the grace after it.
+async fn aged(age: Option<Age>) -> Duration {
+    match age {
+        Some(Age { until, grace }) => {
+            sleep_until(until).await;
+            grace
+        }
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn drained(drain: &mut watch::Receiver<bool>) {
     // An error means that whoever could have started a drain is gone, which is an end as well.
     let _ = drain.wait_for(|draining| *draining).await;
 }

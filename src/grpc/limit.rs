@@ -46,6 +46,12 @@ pub struct Limits {
     pub deadline: Duration,
     /// From accept to a full HTTP/2 preface, or the full header of an HTTP/1.1 request.
     pub handshake: Duration,
+    /// TLS handshakes under way at a time on one listener; one more ends the oldest.
+    pub handshakes: usize,
+    /// How long a TLS connection lasts, drawn evenly between the two; its peer proves anew who it is after that.
+    pub connection_age: (Duration, Duration),
+    /// How long calls under way at that age may still take.
+    pub connection_grace: Duration,
     /// Silence on an HTTP/2 connection before it is pinged.
     pub keepalive_interval: Duration,
     /// How long the answer to that ping may take.
@@ -66,6 +72,9 @@ impl Default for Limits {
             in_flight: 4096,
             deadline: Duration::from_secs(2),
             handshake: Duration::from_secs(5),
+            handshakes: 128,
+            connection_age: (Duration::from_secs(600), Duration::from_secs(1800)),
+            connection_grace: Duration::from_secs(30),
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
             rate: Some(Rate { per_second: 20_000, burst: 40_000 }),

@@ -11,7 +11,7 @@ use std::{
         net::UnixListener,
     },
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rustix::{
@@ -20,6 +20,8 @@ use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
     process,
 };
+
+use super::tls::Door;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -33,18 +35,20 @@ pub(super) enum Bound {
         listener: UnixListener,
     },
     Loopback(TcpListener),
+    Tls {
+        door: Arc<Door>,
+        listener: TcpListener,
+    },
 }
 
 impl Listener {
-    /// The address as a client takes it: `unix:PATH` or `http://HOST:PORT`.
+    /// The address as a client takes it: `unix:PATH`, `http://HOST:PORT` or `https://HOST:PORT`.
     #[must_use]
     pub fn address(&self) -> String {
         match &self.0 {
             Bound::Unix { place, .. } => format!("unix:{}", place.path.display()),
-            Bound::Loopback(listener) => match listener.local_addr() {
-                Ok(address) => format!("http://{address}"),
-                Err(_) => "http://unknown".to_owned(),
-            },
+            Bound::Loopback(listener) => tcp_address("http", listener),
+            Bound::Tls { listener, .. } => tcp_address("https", listener),
         }
     }
 }
@@ -103,12 +107,35 @@ pub fn bind_loopback(address: SocketAddr) -> Result<Listener, BindError> {
             "{address} is not a loopback address, and TCP without TLS leaves the machine nowhere; use 127.0.0.1 or [::1]"
         )));
     }
-    match TcpListener::bind(address) {
-        Ok(listener) => Ok(Listener(Bound::Loopback(listener))),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(BindError(format!(
-            "{address} is in use; stop what listens there, or choose another port (0 takes any free one)"
-        ))),
-        Err(error) => Err(BindError(format!("cannot listen on {address}: {error}"))),
+    bind_tcp(address).map(|listener| Listener(Bound::Loopback(listener)))
+}
+
+/// Binds the TCP socket of a TLS listener. Port 0 takes any free one.
+///
+/// # Errors
+/// The address is taken, is not of this machine, or the system refuses.
+pub fn bind_tls(door: Arc<Door>) -> Result<Listener, BindError> {
+    bind_tcp(door.address()).map(|listener| Listener(Bound::Tls { door, listener }))
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).map_err(|error| {
+        BindError(match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("{address} is in use; stop what listens there, or choose another port (0 takes any free one)")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                format!("{address} is no address of this machine; choose one that is, or 0.0.0.0 for all of them")
+            }
+            _ => format!("cannot listen on {address}: {error}"),
+        })
+    })
+}
+
+fn tcp_address(scheme: &str, listener: &TcpListener) -> String {
+    match listener.local_addr() {
+        Ok(address) => format!("{scheme}://{address}"),
+        Err(_) => format!("{scheme}://unknown"),
     }
 }
 

@@ -16,10 +16,11 @@ use super::{
     limit::Limits,
     listen::{Bound, Listener, Place},
     peer,
-    session::{Gate, Session, Transport},
+    session::Transport,
+    tls::{Door, Knock},
     worker::{Stream, Worker},
 };
-use crate::{authority::Authority, metrics::TransportCounters, policy::Caller};
+use crate::{authority::Authority, metrics::TransportCounters};
 
 /// Wait after an accept that failed for want of descriptors or memory; doubled up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(10);
@@ -67,6 +68,11 @@ pub fn start(
                 listener.set_nonblocking(true)?;
                 let listener = TcpListener::from_std(listener)?;
                 server.accepting.push(tokio::spawn(accept_loopback(listener, dealer)));
+            }
+            Bound::Tls { door, listener } => {
+                listener.set_nonblocking(true)?;
+                let listener = TcpListener::from_std(listener)?;
+                server.accepting.push(tokio::spawn(accept_tls(listener, door, dealer)));
             }
         }
     }
@@ -128,10 +134,9 @@ impl Dealer {
         true
     }
 
-    fn deal(&self, stream: Stream, caller: Caller, gate: Gate) {
-        let session = Session::new(&self.transport, caller, gate);
+    fn deal(&self, stream: Stream) {
         if let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load()) {
-            worker.deal(stream, session);
+            worker.deal(stream, &self.transport);
         }
     }
 }
@@ -148,7 +153,7 @@ async fn accept_unix(listener: UnixListener, dealer: Dealer) {
                 if let Ok(caller) = peer::of_unix(&stream)
                     && let Ok(stream) = stream.into_std()
                 {
-                    dealer.deal(Stream::Unix(stream), caller, Gate::Unix);
+                    dealer.deal(Stream::Unix(stream, caller));
                 }
             }
             Err(error) => back_off(&error, &mut pause).await,
@@ -168,8 +173,28 @@ async fn accept_loopback(listener: TcpListener, dealer: Dealer) {
                 // Without it, small answers would wait for the peer's acknowledgements.
                 let _ = stream.set_nodelay(true);
                 if let Ok(stream) = stream.into_std() {
-                    // A name of its own for each connection: workers do not share its reference count.
-                    dealer.deal(Stream::Tcp(stream), peer::of_loopback(), Gate::LoopbackTcp);
+                    dealer.deal(Stream::Loopback(stream));
+                }
+            }
+            Err(error) => back_off(&error, &mut pause).await,
+        }
+    }
+}
+
+/// Accepts, and no more: the handshake is the worker's, so that no peer can hold this up.
+async fn accept_tls(listener: TcpListener, door: Arc<Door>, dealer: Dealer) {
+    let mut pause = PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                pause = PAUSE;
+                if !dealer.admit() {
+                    continue;
+                }
+                let _ = stream.set_nodelay(true);
+                if let Ok(stream) = stream.into_std() {
+                    let most = dealer.transport.limits.load().handshakes;
+                    dealer.deal(Stream::Tls(Knock::new(stream, peer, &door, most)));
                 }
             }
             Err(error) => back_off(&error, &mut pause).await,

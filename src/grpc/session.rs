@@ -78,6 +78,8 @@ pub enum Gate {
     Unix,
     /// Loopback TCP in clear: a browser on this machine reaches it, under any host name that its page's owner likes.
     LoopbackTcp,
+    /// TLS with a client certificate: only whoever has its key reaches it.
+    Tls,
 }
 
 /// One connection.

@@ -19,8 +19,14 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
-use super::{connection::serve_connection, session::Session};
-use crate::metrics::TransportCounters;
+use super::{
+    connection::{Age, drained, serve_aging},
+    limit::Limits,
+    peer,
+    session::{Gate, Session, Transport},
+    tls::Knock,
+};
+use crate::{metrics::TransportCounters, policy::Caller};
 
 /// How often a worker with connections looks up by itself. A timer that is due before the runtime next wakes costs a
 /// system call when it is set; the deadline of a call is later than this, and so costs none.
@@ -33,14 +39,18 @@ const EVENT_INTERVAL: u32 = 31;
 /// An accepted connection, on its way to a worker.
 struct Accepted {
     stream: Stream,
-    session: Arc<Session>,
+    transport: Arc<Transport>,
     place: Place,
 }
 
 /// A stream that belongs to no runtime.
 pub(super) enum Stream {
-    Unix(StdUnixStream),
-    Tcp(std::net::TcpStream),
+    /// Whose peer the kernel named.
+    Unix(StdUnixStream, Caller),
+    /// In clear, from this machine.
+    Loopback(std::net::TcpStream),
+    /// Whose peer has yet to prove who it is.
+    Tls(Knock),
 }
 
 /// One worker thread, as the accept loop sees it.
@@ -78,10 +88,10 @@ impl Worker {
     }
 
     /// Gives it one more.
-    pub(super) fn deal(&self, stream: Stream, session: Arc<Session>) {
-        let place = Place::take(&self.open, &session.transport.counters);
+    pub(super) fn deal(&self, stream: Stream, transport: &Arc<Transport>) {
+        let place = Place::take(&self.open, &transport.counters);
         // A worker that has ended drops it, place and all.
-        let _ = self.deal.send(Accepted { stream, session, place });
+        let _ = self.deal.send(Accepted { stream, transport: Arc::clone(transport), place });
     }
 
     /// Tells it to finish what is in flight, and to drop what is left at `deadline`.
@@ -139,19 +149,48 @@ fn run(
 }
 
 async fn serve(accepted: Accepted, draining: watch::Receiver<bool>) {
-    let Accepted { stream, session, place: _place } = accepted;
+    let Accepted { stream, transport, place: _place } = accepted;
     match stream {
-        Stream::Unix(stream) => {
+        Stream::Unix(stream, caller) => {
             if let Ok(stream) = UnixStream::from_std(stream) {
-                serve_connection(stream, session, draining).await;
+                let session = Session::new(&transport, caller, Gate::Unix);
+                serve_aging(stream, session, draining, None).await;
             }
         }
-        Stream::Tcp(stream) => {
+        Stream::Loopback(stream) => {
             if let Ok(stream) = TcpStream::from_std(stream) {
-                serve_connection(stream, session, draining).await;
+                // A name of its own for each connection: workers do not share its reference count.
+                let session = Session::new(&transport, peer::of_loopback(), Gate::LoopbackTcp);
+                serve_aging(stream, session, draining, None).await;
             }
         }
+        // Boxed, so that the other kinds have no room set aside for a handshake.
+        Stream::Tls(knock) => Box::pin(serve_tls(knock, transport, draining)).await,
     }
+}
+
+/// Shakes hands, and serves whoever is let in for as long as its age, and its certificate, allow.
+async fn serve_tls(knock: Knock, transport: Arc<Transport>, mut draining: watch::Receiver<bool>) {
+    let limits = **transport.limits.load();
+    let admitted = tokio::select! {
+        admitted = knock.answer(limits.handshake, &transport.counters) => admitted,
+        () = drained(&mut draining) => None,
+    };
+    if let Some(admitted) = admitted {
+        let lasts = drawn(&limits).min(admitted.good_for);
+        let age = Age { until: Instant::now() + lasts, grace: limits.connection_grace };
+        let session = Session::new(&transport, admitted.caller, Gate::Tls);
+        serve_aging(admitted.stream, session, draining, Some(age)).await;
+    }
+}
+
+/// An age between the two of the limits: not all that came together shall come back together.
+fn drawn(limits: &Limits) -> Duration {
+    let (least, most) = limits.connection_age;
+    let mut bytes = [0; 4];
+    // Without randomness all get the shortest age, which is never wrong.
+    let _ = getrandom::fill(&mut bytes);
+    least + most.saturating_sub(least).mul_f64(f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX))
 }
 
 /// A connection's place in the counts, given back however it ends.

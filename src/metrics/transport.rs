@@ -12,6 +12,8 @@ use prometheus::{
     proto::MetricFamily,
 };
 
+use super::tls::{Handshake, Handshakes};
+
 /// What the transport counts.
 #[derive(Default, Debug)]
 pub struct TransportCounters {
@@ -31,6 +33,10 @@ pub struct TransportCounters {
     pub connections_failed: AtomicU64,
     /// On the HTTP port, closed at once: over its limit.
     pub http_connections_over_limit: AtomicU64,
+    /// Sent away because they had lasted as long as they may.
+    pub connections_aged: AtomicU64,
+    /// TLS handshakes.
+    pub handshakes: Handshakes,
     /// Calls under way now.
     pub in_flight: AtomicI64,
     rejected: [AtomicU64; REJECTIONS.len()],
@@ -65,6 +71,7 @@ impl TransportCounters {
 pub(super) struct Transport {
     counters: Arc<TransportCounters>,
     connections: IntCounterVec,
+    handshakes: IntCounterVec,
     rejected: IntCounterVec,
     http_over_limit: IntCounter,
     open: IntGauge,
@@ -75,6 +82,10 @@ impl Transport {
     pub(super) fn new(counters: Arc<TransportCounters>) -> Self {
         let connections = IntCounterVec::new(
             opts!("countersign_connections_total", "Connections, by what became of them at the door or at their end."),
+            &["result"],
+        );
+        let handshakes = IntCounterVec::new(
+            opts!("countersign_tls_handshakes_total", "TLS handshakes, by how they ended."),
             &["result"],
         );
         let rejected = IntCounterVec::new(
@@ -90,6 +101,7 @@ impl Transport {
         Self {
             counters,
             connections: connections.expect("the name and label are well-formed"),
+            handshakes: handshakes.expect("the name and label are well-formed"),
             rejected: rejected.expect("the name and label are well-formed"),
             http_over_limit: http_over_limit.expect("the name is well-formed"),
             open: open.expect("the name is well-formed"),
@@ -101,7 +113,8 @@ impl Transport {
 impl Collector for Transport {
     fn desc(&self) -> Vec<&Desc> {
         let own = [&self.open, &self.in_flight].map(Collector::desc).concat();
-        [self.connections.desc(), self.rejected.desc(), self.http_over_limit.desc(), own].concat()
+        let doors = [&self.connections, &self.handshakes].map(Collector::desc).concat();
+        [doors, self.rejected.desc(), self.http_over_limit.desc(), own].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -113,8 +126,12 @@ impl Collector for Transport {
             ("timed_out", &counters.connections_timed_out),
             ("flooded", &counters.connections_flooded),
             ("failed", &counters.connections_failed),
+            ("aged", &counters.connections_aged),
         ] {
             show(&self.connections.with_label_values(&[result]), counter);
+        }
+        for result in Handshake::ALL {
+            show(&self.handshakes.with_label_values(&[result.name()]), counters.handshakes.of(result));
         }
         for (reason, counter) in REJECTIONS.iter().zip(&counters.rejected) {
             show(&self.rejected.with_label_values(&[*reason]), counter);
@@ -123,7 +140,8 @@ impl Collector for Transport {
         self.open.set(counters.connections_open.load(Ordering::Relaxed));
         self.in_flight.set(counters.in_flight.load(Ordering::Relaxed));
         let own = [&self.open, &self.in_flight].map(Collector::collect).concat();
-        [self.connections.collect(), self.rejected.collect(), self.http_over_limit.collect(), own].concat()
+        let doors = [&self.connections, &self.handshakes].map(Collector::collect).concat();
+        [doors, self.rejected.collect(), self.http_over_limit.collect(), own].concat()
     }
 }
 

@@ -111,7 +111,7 @@ async fn the_client_tells_a_refusal_from_a_service_that_is_gone() {
     for address in [format!("unix:{}", running.socket.display()), running.tcp.clone()] {
         let address = Address::parse(&address).unwrap();
         let refused = tokio::task::spawn_blocking(move || {
-            let client = Client::connect(&address, Duration::from_secs(20)).unwrap();
+            let client = Client::connect(&address, None, Duration::from_secs(20)).unwrap();
             let first = client.mint_hash(proto::MintHashRequest::default()).unwrap_err();
             assert_eq!(client.batch_open(proto::BatchOpenRequest::default()).unwrap_err(), first);
             first
@@ -123,7 +123,7 @@ async fn the_client_tells_a_refusal_from_a_service_that_is_gone() {
     let (connected, ready) = tokio::sync::oneshot::channel();
     let (gone, wait) = std::sync::mpsc::channel();
     let calling = tokio::task::spawn_blocking(move || {
-        let client = Client::connect(&address, Duration::from_secs(20)).unwrap();
+        let client = Client::connect(&address, None, Duration::from_secs(20)).unwrap();
         connected.send(()).unwrap();
         wait.recv().unwrap();
         client.open(proto::OpenRequest::default()).unwrap_err()

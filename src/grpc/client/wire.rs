@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, Uri, uri::Authority};
+use http::{
+    Request, Response, Uri,
+    uri::{Authority, Scheme},
+};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -15,34 +18,42 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
-use super::Address;
+use super::{
+    super::tls::{ClientStream, ClientTls},
+    Address,
+};
 
 /// A handle to the connection, which lives on the runtime.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
     sender: http2::SendRequest<Body>,
     authority: Authority,
+    scheme: Scheme,
 }
 
 impl Wire {
     /// Connects, in words for people if that fails.
-    pub(super) async fn connect(address: &Address) -> Result<Self, String> {
+    pub(super) async fn connect(address: &Address, tls: Option<&ClientTls>) -> Result<Self, String> {
         match address {
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|error| error.to_string())?;
                 // A path is no authority; this is the one that every gRPC implementation uses instead.
-                Self::over(stream, Authority::from_static("localhost")).await
+                Self::over(stream, Authority::from_static("localhost"), Scheme::HTTP).await
             }
             Address::Http(authority) => {
-                let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
-                let _ = stream.set_nodelay(true);
-                let authority = authority.parse().map_err(|_| "not a host and port".to_owned())?;
-                Self::over(stream, authority).await
+                let (stream, authority) = tcp(authority).await?;
+                Self::over(stream, authority, Scheme::HTTP).await
+            }
+            Address::Https(authority) => {
+                let tls = tls.ok_or("https:// needs a certificate, its key and a CA file")?;
+                let (stream, authority) = tcp(authority).await?;
+                let stream: ClientStream = tls.connect(stream, authority.host()).await?;
+                Self::over(stream, authority, Scheme::HTTPS).await
             }
         }
     }
 
-    async fn over<S>(stream: S, authority: Authority) -> Result<Self, String>
+    async fn over<S>(stream: S, authority: Authority, scheme: Scheme) -> Result<Self, String>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -50,17 +61,24 @@ impl Wire {
             .await
             .map_err(|_| "it does not speak HTTP/2".to_owned())?;
         tokio::spawn(connection);
-        Ok(Self { sender, authority })
+        Ok(Self { sender, authority, scheme })
     }
 
     /// The scheme and authority that requests go to.
     pub(super) fn origin(&self) -> Uri {
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
         Uri::from_parts(parts).unwrap_or_default()
     }
+}
+
+async fn tcp(authority: &str) -> Result<(TcpStream, Authority), String> {
+    let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
+    let _ = stream.set_nodelay(true);
+    let authority = authority.parse().map_err(|_| "not a host and port".to_owned())?;
+    Ok((stream, authority))
 }
 
 impl tonic::codegen::Service<Request<Body>> for Wire {

@@ -1,0 +1,193 @@
+//! The files a TLS listener is made of, read together. Names in one folder are read through one descriptor of it, and
+//! where Kubernetes mounted the folder, through one of the folder that its `..data` link names at that moment: a
+//! certificate is never paired with the key of another rotation. What is opened is judged, not what a path names.
+
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    fs::{File, Metadata},
+    io::{self, Read as _},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat, readlinkat},
+    process::{getegid, geteuid, getgroups},
+};
+use zeroize::Zeroizing;
+
+/// What Kubernetes calls the link that it swaps when a mounted Secret changes.
+const DATA: &str = "..data";
+
+/// Most bytes of a key, of a file of certificates, and of a CRL.
+const KEY_MAX: u64 = 64 << 10;
+const CERTIFICATES_MAX: u64 = 4 << 20;
+const CRL_MAX: u64 = 64 << 20;
+
+/// How often reading begins anew when a folder is swapped meanwhile.
+const TRIES: u32 = 5;
+
+/// Where they lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// Our certificate and what lies between it and its root, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM; for nobody's eyes but ours.
+    pub key: PathBuf,
+    /// The certificates of those who issue to the other side, PEM.
+    pub ca: PathBuf,
+    /// Certificate revocation lists of those, PEM or DER.
+    pub crls: Vec<PathBuf>,
+}
+
+/// What lies in them.
+pub(super) struct Contents {
+    pub(super) certificate: Vec<u8>,
+    pub(super) key: Zeroizing<Vec<u8>>,
+    pub(super) ca: Vec<u8>,
+    pub(super) crls: Vec<Vec<u8>>,
+}
+
+impl TlsFiles {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<PathBuf> {
+        [&self.certificate, &self.key, &self.ca].into_iter().chain(&self.crls).cloned().collect()
+    }
+
+    /// Reads them all, or says in one line which cannot be read and what to do.
+    pub(super) fn read(&self) -> Result<Contents, String> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.read_once() {
+                // A folder that was swapped under us takes its old files away.
+                Err((true, _)) if tries < TRIES => {}
+                done => return done.map_err(|(_, problem)| problem),
+            }
+        }
+    }
+
+    fn read_once(&self) -> Result<Contents, Unreadable> {
+        let mut folders = Folders::default();
+        Ok(Contents {
+            certificate: folders.read("certificate", &self.certificate, CERTIFICATES_MAX)?,
+            key: folders.read_secret("key", &self.key)?,
+            ca: folders.read("CA file", &self.ca, CERTIFICATES_MAX)?,
+            crls: self.crls.iter().map(|path| folders.read("CRL", path, CRL_MAX)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Whether the file is missing, and the line to say.
+type Unreadable = (bool, String);
+
+/// The folders that were opened for one reading.
+#[derive(Default)]
+struct Folders(HashMap<PathBuf, Folder>);
+
+struct Folder {
+    itself: OwnedFd,
+    /// What `..data` named when the folder was opened.
+    data: Option<OwnedFd>,
+}
+
+impl Folders {
+    /// A file that anybody may read, but not anybody write.
+    fn read(&mut self, what: &str, path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
+        let (file, metadata) = self.open(what, path)?;
+        let shown = path.display();
+        if metadata.mode() & 0o002 != 0 {
+            return Err((false, format!("{what} {shown} can be written by everybody; run: chmod o-w {shown}")));
+        }
+        let mut bytes = Vec::new();
+        file.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(what, path, &error))?;
+        if bytes.len() as u64 > most {
+            return Err((false, format!("{what} {shown} is larger than {most} bytes; is it the right file?")));
+        }
+        Ok(bytes)
+    }
+
+    /// A file that only we may read, into a buffer that is wiped and never grows.
+    fn read_secret(&mut self, what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+        let (mut file, metadata) = self.open(what, path)?;
+        let shown = path.display();
+        if metadata.uid() != 0 && metadata.uid() != geteuid().as_raw() {
+            let owner = metadata.uid();
+            return Err((false, format!("{what} {shown} belongs to user {owner}; it must belong to root or to us")));
+        }
+        let allowed = if is_our_group(metadata.gid()) { 0o040 } else { 0 };
+        if metadata.mode() & 0o077 & !allowed != 0 {
+            let mode = metadata.mode() & 0o7777;
+            return Err((
+                false,
+                format!("{what} {shown} is open to others (mode {mode:04o}); run: chmod 0600 {shown}"),
+            ));
+        }
+        if metadata.len() > KEY_MAX {
+            return Err((false, format!("{what} {shown} is larger than {KEY_MAX} bytes; is it the right file?")));
+        }
+        let room = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        let mut bytes = Zeroizing::new(vec![0; room]);
+        file.read_exact(&mut bytes).map_err(|error| unreadable(what, path, &error))?;
+        Ok(bytes)
+    }
+
+    fn open(&mut self, what: &str, path: &Path) -> Result<(File, Metadata), Unreadable> {
+        let opened = self.open_in_folder(path).and_then(|file| Ok((file.metadata()?, file)));
+        let (metadata, file) = opened.map_err(|error| unreadable(what, path, &error))?;
+        if !metadata.is_file() {
+            return Err((false, format!("{what} {} is no regular file; name another", path.display())));
+        }
+        Ok((file, metadata))
+    }
+
+    fn open_in_folder(&mut self, path: &Path) -> io::Result<File> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !self.0.contains_key(parent) {
+            self.0.insert(parent.to_owned(), Folder::open(parent)?);
+        }
+        self.0[parent].file(name)
+    }
+}
+
+impl Folder {
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let itself = openat(CWD, path, flags, Mode::empty())?;
+        let data = openat(&itself, DATA, flags, Mode::empty()).ok();
+        Ok(Self { itself, data })
+    }
+
+    fn file(&self, name: &OsStr) -> io::Result<File> {
+        // Without NONBLOCK, opening a named pipe would wait for its writer.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match (&self.data, self.name_in_data(name)) {
+            (Some(data), Some(inside)) => openat(data, &inside, flags, Mode::empty())?,
+            _ => openat(&self.itself, name, flags, Mode::empty())?,
+        };
+        Ok(File::from(file))
+    }
+
+    /// `tls.key`, where the name is a link to `..data/tls.key`.
+    fn name_in_data(&self, name: &OsStr) -> Option<OsString> {
+        let target = readlinkat(&self.itself, name, Vec::new()).ok()?;
+        let inside = Path::new(OsStr::from_bytes(target.as_bytes())).strip_prefix(DATA).ok()?;
+        Some(inside.as_os_str().to_owned())
+    }
+}
+
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> Unreadable {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    (missing, format!("{what} {} cannot be read ({error}); check the path and its mode", path.display()))
+}
+
+/// Our group is the effective one or a supplementary one: Kubernetes' `fsGroup` is of the latter.
+fn is_our_group(gid: u32) -> bool {
+    getegid().as_raw() == gid || getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
+}

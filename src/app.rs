@@ -1,6 +1,7 @@
 //! Wiring: refuses what cannot be protected, loads, binds, serves, reloads on SIGHUP and on new content, and drains on
 //! SIGTERM.
 
+pub mod confinement;
 pub mod dev;
 mod log;
 mod reload;
@@ -8,7 +9,7 @@ mod startup;
 mod tls;
 mod watch;
 
-pub use startup::harden;
+pub use startup::{Protections, harden};
 
 use std::{
     net::SocketAddr,
@@ -19,10 +20,12 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::confinement::Confinement;
 use crate::{
     authority::Authority,
     clock::Clock,
     config::Config,
+    crypto::arena,
     grpc::{self, listen},
     http::{self, Readiness, Shown},
     keystore,
@@ -48,6 +51,8 @@ pub struct DevOptions {
     pub listen: SocketAddr,
     /// In place of the configured HTTP address.
     pub http: SocketAddr,
+    /// The folder that goes away with the process, if it does.
+    pub temporary_folder: Option<PathBuf>,
 }
 
 /// Where a service listens.
@@ -87,44 +92,72 @@ impl Failure {
 /// A [`Failure`].
 pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) -> Result<(), Failure> {
     startup::refuse_what_cannot_be_protected(&config, &options)?;
-    let not_done = harden();
-    let _logging = log::start(&config.log, options.dev.is_some())?;
-    for problem in not_done {
-        tracing::warn!("not as closed as it should be: {problem}");
+    let protections = harden();
+    if config.require_mlock {
+        arena::require_locked().map_err(|refused| Failure::usage(refused.to_string()))?;
     }
-    advise(&config);
+    // What needs the world outside is done first: looking at the machine, and binding. Sockets are bound before there
+    // are threads, too: a socket's mode is born under a umask, which threads share.
     let clock = Clock::system();
-    let dev = options.dev.clone();
-    let doors = Doors::load(&config.tls, &clock)?;
-    let reloader = Reloader::new(&config, options, Arc::clone(&doors))?;
-    let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
-    startup::judge_keys(&loaded, dev.is_some())?;
-    let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
     let metrics = Arc::new(Metrics::new(clock.clone()));
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let doors = Doors::load(&config.tls, &clock)?;
+    let (listeners, web, endpoints) = bind(&config, &options, &doors)?;
+    let confined = Confinement::of(&config, &options).apply(config.landlock).map_err(Failure::usage)?;
+    let protections = protections.with(&confined);
+
+    let dev = options.dev.is_some();
+    let _logging = log::start(&config.log, dev)?;
+    advise(&config);
+    let reloader = Reloader::new(&config, options, confined, Arc::clone(&doors))?;
+    let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
+    startup::judge_keys(&loaded, dev)?;
+    let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
     metrics.reloads.started(clock.now());
     let authority = Arc::new(Authority::new(clock, state, Arc::clone(&metrics)));
-
-    // Sockets are bound before there are threads: a socket's mode is born under a umask, which threads share.
-    let mut listeners = vec![listen::bind_unix(&config.unix).map_err(|error| Failure::usage(error.to_string()))?];
-    let mut endpoints = Endpoints { unix: config.unix.clone(), tcp: None, tls: Vec::new(), http: config.http };
-    if let Some(dev) = &dev {
-        let tcp = listen::bind_loopback(dev.listen).map_err(|error| Failure::usage(error.to_string()))?;
-        endpoints.tcp = Some(tcp.address());
-        listeners.push(tcp);
-    }
-    for door in doors.iter() {
-        let listener = listen::bind_tls(Arc::clone(door)).map_err(|error| Failure::usage(error.to_string()))?;
-        endpoints.tls.push(listener.address());
-        listeners.push(listener);
-    }
-    let web = http::bind(dev.as_ref().map_or(config.http, |dev| dev.http)).map_err(Failure::usage)?;
-    endpoints.http = web.local_addr().map_err(|error| Failure::ours(format!("http: {error}")))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(format!("the runtime does not start: {error}")))?;
-    runtime.block_on(serve(config, reloader, authority, metrics, (listeners, web, doors), endpoints, announce))
+    let running = Running { authority, metrics, workers, protections };
+    runtime.block_on(serve(config, reloader, running, (listeners, web, doors), endpoints, announce))
+}
+
+/// What stays the same while a service runs.
+struct Running {
+    authority: Arc<Authority>,
+    metrics: Arc<Metrics>,
+    workers: usize,
+    /// Without the keys' memory, which grows.
+    protections: Protections,
+}
+
+/// Takes all addresses. Whatever listens is bound here: afterwards the process has given up the right to.
+fn bind(
+    config: &Config,
+    options: &Options,
+    doors: &Doors,
+) -> Result<(Vec<grpc::Listener>, std::net::TcpListener, Endpoints), Failure> {
+    let mut listeners = vec![listen::bind_unix(&config.unix).map_err(|error| Failure::usage(error.to_string()))?];
+    let mut tcp = None;
+    if let Some(dev) = &options.dev {
+        let loopback = listen::bind_loopback(dev.listen).map_err(|error| Failure::usage(error.to_string()))?;
+        tcp = Some(loopback.address());
+        listeners.push(loopback);
+    }
+    let mut tls = Vec::new();
+    for door in doors.iter() {
+        let listener = listen::bind_tls(Arc::clone(door)).map_err(|error| Failure::usage(error.to_string()))?;
+        tls.push(listener.address());
+        listeners.push(listener);
+    }
+    let web = http::bind(options.dev.as_ref().map_or(config.http, |dev| dev.http)).map_err(Failure::usage)?;
+    let http = web.local_addr().map_err(|error| Failure::ours(format!("http: {error}")))?;
+    Ok((listeners, web, Endpoints { unix: config.unix.clone(), tcp, tls, http }))
 }
 
 fn advise(config: &Config) {
@@ -144,8 +177,7 @@ async fn next_poll(every: Option<Duration>) {
 async fn serve(
     mut config: Config,
     reloader: Reloader,
-    authority: Arc<Authority>,
-    metrics: Arc<Metrics>,
+    running: Running,
     (listeners, web, doors): (Vec<grpc::Listener>, std::net::TcpListener, Arc<Doors>),
     endpoints: Endpoints,
     announce: impl FnOnce(&Endpoints),
@@ -155,10 +187,8 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(io)?;
 
-    let workers = match config.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
-    };
+    let Running { authority, metrics, workers, .. } = &running;
+    let (authority, metrics, workers) = (Arc::clone(authority), Arc::clone(metrics), *workers);
     let counters = Arc::clone(&metrics.transport);
     let server = grpc::start(listeners, Arc::clone(&authority), config.limits, config.reflection, workers, counters)
         .map_err(io)?;
@@ -167,11 +197,16 @@ async fn serve(
         Shown { metrics: Arc::clone(&metrics), readiness: Arc::clone(&readiness), authority: Arc::clone(&authority) };
     let web = tokio::spawn(http::serve(web, shown));
 
+    let protections = running.protections.clone().with_key_memory();
+    readiness.set_protections(protections.lines());
+    for lacking in &protections.lacking {
+        tracing::warn!("not as closed as it should be: {lacking}");
+    }
     server.set_serving(true);
     readiness.set_ready(true);
-    let unix = endpoints.unix.display();
-    let tls = endpoints.tls.join(" ");
-    tracing::info!(workers, %unix, tls, http = %endpoints.http, version = env!("CARGO_PKG_VERSION"), "ready");
+    let (unix, protections) = (endpoints.unix.display(), protections.holding.join(", "));
+    let (tls, version) = (endpoints.tls.join(" "), env!("CARGO_PKG_VERSION"));
+    tracing::info!(workers, %unix, tls, http = %endpoints.http, version, protections, "ready");
     announce(&endpoints);
 
     doors.show(&metrics);
@@ -183,7 +218,10 @@ async fn serve(
             _ = hangup.recv() => Cause::Signal,
             () = next_poll(config.poll) => Cause::Poll,
         };
-        if let Some(taken) = reload::look(&reloader, cause, &authority, &metrics, &readiness).await {
+        let taken = reload::look(&reloader, cause, &authority, &metrics, &readiness).await;
+        // A reload may have taken more memory for keys.
+        readiness.set_protections(running.protections.clone().with_key_memory().lines());
+        if let Some(taken) = taken {
             doors.taken(&metrics, &readiness);
             server.reload_limits(taken.limits);
             config = taken;

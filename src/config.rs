@@ -13,7 +13,7 @@ mod typed;
 pub use decision::{Decision, MaxTtl, Question, Rulebook, Target};
 pub use duration::{Lifetime, parse_lifetime, parse_seconds};
 pub use expected::Expected;
-pub use typed::{AppSpec, Config, DomainSpec, Log, LogFormat};
+pub use typed::{AppSpec, Config, DomainSpec, Landlock, Log, LogFormat};
 
 use std::{fmt, fs, path::Path};
 
@@ -61,12 +61,21 @@ impl Config {
     }
 }
 
-/// Where the keyring of this configuration lies.
+/// What a command that works on the keyring takes from a configuration.
+pub struct KeyringHome {
+    /// Where the keyring lies.
+    pub location: Location,
+    /// Whether keys must lie in locked memory.
+    pub require_mlock: bool,
+}
+
+/// The keyring of this configuration.
 ///
 /// # Errors
 /// What is wrong with the file, in one line.
-pub fn keystore_location(path: &Path) -> Result<Location, String> {
-    Config::load(path).map(|config| config.keyring).map_err(|error| error.to_string())
+pub fn keyring_home(path: &Path) -> Result<KeyringHome, String> {
+    let config = Config::load(path).map_err(|error| error.to_string())?;
+    Ok(KeyringHome { location: config.keyring, require_mlock: config.require_mlock })
 }
 
 #[cfg(test)]
@@ -129,6 +138,7 @@ mod tests {
         for (text, word) in [
             ("[limits]\nmessage_bytes = 0", "message_bytes"),
             ("[limits]\nbatch_bytes = 10", "batch_bytes"),
+            ("[process]\nlandlock = \"yes\"", "landlock"),
             ("[limits]\nrate = \"fast\"", "rate"),
             ("[limits]\ndeadline = \"0s\"", "deadline"),
             ("[hub]\nseal_alarm = 10\nseal_limit = 5", "seal_alarm"),

@@ -1,7 +1,9 @@
 //! The primitives everything else stands on: secrets that stay put, framed inputs, MAC, AEAD and KDF.
-//! Pure: no time, no I/O, no knowledge of what a token is. Randomness is handed in.
+//! Pure but for one thing: the memory that keys lie in is asked of the system (`arena`). No time, no I/O, no knowledge
+//! of what a token is. Randomness is handed in.
 
 pub mod aead;
+pub mod arena;
 pub mod frame;
 pub mod kdf;
 pub mod mac;

@@ -47,6 +47,7 @@ pub struct Readiness {
     ready: AtomicBool,
     reload_problem: ArcSwapOption<String>,
     tls_problem: ArcSwapOption<String>,
+    protections: ArcSwapOption<String>,
 }
 
 impl Readiness {
@@ -63,6 +64,11 @@ impl Readiness {
     /// Says why certificates that lie on disk do not serve; `None` once they do.
     pub fn set_tls_problem(&self, problem: Option<String>) {
         self.tls_problem.store(problem.map(Arc::new));
+    }
+
+    /// Says what protects the process and what does not: whole lines, without anything secret.
+    pub fn set_protections(&self, lines: String) {
+        self.protections.store(Some(Arc::new(lines)));
     }
 }
 
@@ -224,7 +230,9 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
     } else {
         format!("keys: no active version, minting is refused: {}", idle.join(", "))
     };
-    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n")).into_response()
+    let protections = shown.readiness.protections.load();
+    let protections = protections.as_deref().map_or("", String::as_str);
+    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n{protections}")).into_response()
 }
 
 #[cfg(test)]

@@ -56,7 +56,10 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["base64"], &["grpc", "hub"]),
     (&["crc32fast"], &["hub"]),
     (&["getrandom"], &["grpc", "authority", "keystore", "app"]),
-    (&["rustix"], &["cli", "app", "grpc", "keystore"]),
+    // In `crypto` for the arena's mappings and nothing else.
+    (&["rustix"], &["cli", "app", "grpc", "keystore", "crypto"]),
+    (&["libc"], &["crypto"]),
+    (&["landlock"], &["app"]),
     (&["tracing_subscriber"], &["app"]),
     (&["tracing"], &["cli", "app", "grpc", "http", "authority", "metrics"]),
     (&["arc_swap"], &["grpc", "http", "authority", "metrics"]),

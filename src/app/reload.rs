@@ -11,7 +11,9 @@ use std::{
 };
 
 use super::{
-    Failure, Options, startup,
+    Failure, Options,
+    confinement::{Confined, Confinement},
+    startup,
     tls::{Doors, Swap},
     watch::{Fingerprint, Watch, mounted_alone},
 };
@@ -50,6 +52,7 @@ type Built = (Config, State, Swap);
 /// What is watched, and what serves.
 pub(super) struct Reloader {
     options: Options,
+    confined: Confined,
     watch: Watch,
     running: Config,
     doors: Arc<Doors>,
@@ -63,7 +66,12 @@ impl Reloader {
     ///
     /// # Errors
     /// The operating system gives no randomness.
-    pub(super) fn new(config: &Config, options: Options, doors: Arc<Doors>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        config: &Config,
+        options: Options,
+        confined: Confined,
+        doors: Arc<Doors>,
+    ) -> Result<Self, Failure> {
         let watch = Watch::new().map_err(|error| Failure::ours(format!("no randomness: {error}")))?;
         let files = files(config, &options);
         let of_listeners = config.tls.iter().flat_map(|listener| listener.files.all());
@@ -76,7 +84,8 @@ impl Reloader {
         let first = watch.fingerprint(&files);
         // The configuration was read before that.
         let is_current = Config::load(&options.config_file).is_ok_and(|current| current == *config);
-        Ok(Self { options, watch, running: config.clone(), doors, files, seen: is_current.then_some(first) })
+        let (running, seen) = (config.clone(), is_current.then_some(first));
+        Ok(Self { options, confined, watch, running, doors, files, seen })
     }
 
     /// Reads everything again where there is cause to, and swaps it in; gives the new configuration, or nothing where there
@@ -112,9 +121,12 @@ impl Reloader {
 
     /// What the new configuration says is to be watched, and the state that was built.
     fn load(&self, authority: &Authority) -> (Vec<PathBuf>, Result<Built, String>) {
-        let config = match Config::load(&self.options.config_file) {
+        // The file may be a link that leads elsewhere by now, and so may what it names.
+        let inside = self.confined.allows(&Confinement::of(&self.running, &self.options));
+        let config = inside.and_then(|()| Config::load(&self.options.config_file).map_err(|error| error.to_string()));
+        let config = match config {
             Ok(config) => config,
-            Err(error) => return (self.files.clone(), Err(error.to_string())),
+            Err(problem) => return (self.files.clone(), Err(problem)),
         };
         let files = files(&config, &self.options);
         let state = self.build(&config, authority);
@@ -123,6 +135,7 @@ impl Reloader {
 
     fn build(&self, config: &Config, authority: &Authority) -> Result<(State, Swap), String> {
         same_where_it_must_be(&self.running, config)?;
+        self.confined.allows(&Confinement::of(config, &self.options))?;
         if config.rules.is_empty() && self.options.dev.is_none() {
             return Err(startup::EMPTY_POLICY.into());
         }
@@ -183,6 +196,8 @@ fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
         ("http.address", running.http == new.http),
         ("keyring.path", running.keyring.keyring == new.keyring.keyring),
         ("keyring.kek_file", running.keyring.kek_file == new.keyring.kek_file),
+        ("memory.require_mlock", running.require_mlock == new.require_mlock),
+        ("process.landlock", running.landlock == new.landlock),
         ("log", running.log == new.log),
     ];
     match fixed.iter().find(|(_, same)| !same) {

@@ -2,8 +2,12 @@
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
-use super::{Failure, Options};
-use crate::{config::Config, keystore::Loaded};
+use super::{Failure, Options, confinement::Confined};
+use crate::{
+    config::Config,
+    crypto::arena::{self, Protection},
+    keystore::Loaded,
+};
 
 pub(super) const EMPTY_POLICY: &str =
     "policy.rules is empty, so every call would be denied; add a rule (deploy/config.toml shows three)";
@@ -21,23 +25,83 @@ pub(super) fn refuse_what_cannot_be_protected(config: &Config, options: &Options
     Ok(())
 }
 
+/// What protects the process, and what does not although it should. A line for each.
+#[derive(Clone, Default)]
+pub struct Protections {
+    /// In few words, such as "core dumps off".
+    pub holding: Vec<String>,
+    /// What fails, and why or what to do.
+    pub lacking: Vec<String>,
+}
+
+impl Protections {
+    fn note(&mut self, holds: &str, fails: &str, done: rustix::io::Result<()>) {
+        match done {
+            Ok(()) => self.holding.push(holds.to_owned()),
+            Err(error) => self.lacking.push(format!("{fails}: {error}")),
+        }
+    }
+
+    /// The same with what Landlock does.
+    pub(super) fn with(mut self, confined: &Confined) -> Self {
+        match confined.landlock() {
+            Ok(abi) => self.holding.push(format!("Landlock ABI {abi}")),
+            Err(why) => self.lacking.push(format!("no Landlock: {why}")),
+        }
+        self
+    }
+
+    /// The same with how keys lie in memory at this moment.
+    #[must_use]
+    pub fn with_key_memory(mut self) -> Self {
+        let status = arena::status();
+        let (Some(protection), size) = (status.protection, status.mapped >> 10) else { return self };
+        let line = format!("keys {protection} ({size} KiB in {} mappings)", status.mappings);
+        if protection < Protection::Unlocked {
+            self.holding.push(line);
+        } else {
+            let why = status.shortfall.unwrap_or_default();
+            self.lacking.push(format!("{line}, which may be swapped to disk: {why}"));
+        }
+        self
+    }
+
+    /// As `/readyz?verbose` shows them.
+    pub(super) fn lines(&self) -> String {
+        let mut lines = format!("protections: {}\n", self.holding.join(", "));
+        for lacking in &self.lacking {
+            lines.push_str(&format!("not protected: {lacking}\n"));
+        }
+        lines
+    }
+}
+
 /// No core dumps, no tracing by others of the same user, no new privileges, no files for others, and as many
-/// descriptors as the system allows. To be called before any secret is read; gives what could not be done.
+/// descriptors as the system allows. To be called before any secret is read and before any thread.
 #[must_use]
-pub fn harden() -> Vec<String> {
+pub fn harden() -> Protections {
+    let mut protections = Protections::default();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let files = rustix::process::getrlimit(Resource::Nofile);
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let steps = [
-        ("core dumps stay possible", rustix::process::setrlimit(Resource::Core, none)),
-        ("debuggers stay possible", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)),
-        ("new privileges stay possible", rustix::thread::set_no_new_privs(true)),
+        ("core dumps off", "core dumps stay possible", rustix::process::setrlimit(Resource::Core, none)),
+        // The limit alone does not stop a core pattern that is a pipe.
         (
-            "the limit of open files stays low",
-            rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }),
+            "not dumpable",
+            "debuggers stay possible",
+            rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable),
         ),
+        ("no new privileges", "new privileges stay possible", rustix::thread::set_no_new_privs(true)),
     ];
-    steps.into_iter().filter_map(|(what, done)| done.err().map(|error| format!("{what}: {error}"))).collect()
+    for (holds, fails, done) in steps {
+        protections.note(holds, fails, done);
+    }
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let most = Rlimit { current: files.maximum, ..files };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, most) {
+        protections.lacking.push(format!("the limit of open files stays low: {error}"));
+    }
+    protections
 }
 
 /// Says what is worth saying of the keys that were loaded, and refuses the vendor's published sample secret

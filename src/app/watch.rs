@@ -17,15 +17,19 @@ use rustix::{
     fd::OwnedFd,
     fs::{CWD, Mode, OFlags, openat, readlinkat},
 };
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::crypto::{
+    arena::Slot,
     frame::Frame,
     mac::{MacKey, TAG_LEN},
 };
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 16 << 10;
+
+/// Bytes of stack that are wiped after files went through it.
+const READ_STACK: usize = 16 << 10;
 
 /// Bytes of a file that are looked at; none that is watched may be as long.
 const MOST: u64 = 16 << 20;
@@ -53,6 +57,14 @@ impl Watch {
 
     /// Reads the files. Their order does not matter, and one that is named twice counts once.
     pub(super) fn fingerprint(&self, files: &[PathBuf]) -> Fingerprint {
+        let print = self.read(files);
+        // The hash leaves its last block there, and one of the files is the KEK.
+        zeroize::zeroize_stack::<READ_STACK>();
+        print
+    }
+
+    #[inline(never)]
+    fn read(&self, files: &[PathBuf]) -> Fingerprint {
         let mut by_folder: BTreeMap<&Path, Vec<&Path>> = BTreeMap::new();
         for file in files {
             by_folder.entry(file.parent().unwrap_or(Path::new(""))).or_default().push(file);
@@ -83,7 +95,8 @@ impl Watch {
         if !about.is_file() {
             return Ok(());
         }
-        let mut chunk = Zeroizing::new(vec![0; CHUNK]);
+        // One of the files is the KEK.
+        let mut chunk = Slot::zeroed(CHUNK);
         let mut left = MOST;
         while left > 0 {
             match file.read(&mut chunk) {
@@ -96,7 +109,6 @@ impl Watch {
                 Err(error) => return Err(error),
             }
         }
-        chunk.zeroize();
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::{
     cli::{Failure, Output},
     clock::{Clock, UnixSeconds},
     config,
-    crypto::aead::Suite,
+    crypto::{aead::Suite, arena},
     keyring::{KeyKind, KeyName},
     keystore::{self, Import, KeystoreError, Location},
 };
@@ -209,11 +209,19 @@ const JUST_PASSED: i64 = 5;
 /// # Errors
 /// [`Failure`], with one line that says what to do.
 pub fn run(args: &KeysArgs) -> Result<(), Failure> {
-    for problem in app::harden() {
+    for problem in app::harden().lacking {
         super::remark(&format!("warning: not as closed as it should be: {problem}"));
     }
     // Read before anything is asked for: typing takes time, and the time asked for is meant from here.
     let now = Clock::system().now();
+    let done = run_command(args, now);
+    for problem in app::Protections::default().with_key_memory().lacking {
+        super::remark(&format!("warning: {problem}"));
+    }
+    done
+}
+
+fn run_command(args: &KeysArgs, now: UnixSeconds) -> Result<(), Failure> {
     match &args.command {
         Command::Init(home) => {
             let location = home.location()?;
@@ -293,7 +301,11 @@ impl PublicHome {
 }
 
 fn config_location(config: &Path) -> Result<Location, Failure> {
-    config::keystore_location(config).map_err(usage)
+    let home = config::keyring_home(config).map_err(usage)?;
+    if home.require_mlock {
+        arena::require_locked().map_err(|refused| usage(refused.to_string()))?;
+    }
+    Ok(home.location)
 }
 
 /// A time that has only just passed means now; an earlier one is left to be refused.
@@ -334,7 +346,8 @@ fn refused(error: &KeystoreError) -> Failure {
         | KeystoreError::SampleSecret
         | KeystoreError::ActivatesInThePast
         | KeystoreError::ActivatesTooLate
-        | KeystoreError::Ring(_) => 2,
+        | KeystoreError::Ring(_)
+        | KeystoreError::KeyMemory(_) => 2,
         KeystoreError::Busy(_) | KeystoreError::Write(..) => 4,
         KeystoreError::NoRandomness => 70,
     };

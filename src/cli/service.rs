@@ -75,7 +75,11 @@ pub(super) fn dev(args: &DevArgs) -> Result<(), Failure> {
     let options = Options {
         config_file: folder.config_file(),
         allow_root: true,
-        dev: Some(DevOptions { listen: args.listen, http: args.http }),
+        dev: Some(DevOptions {
+            listen: args.listen,
+            http: args.http,
+            temporary_folder: folder.is_temporary().then(|| folder.path().to_owned()),
+        }),
     };
     app::run(config, options, |endpoints| {
         if let Err(failure) = print(&announcement(endpoints, &folder)) {

@@ -18,6 +18,8 @@ section!(Raw {
     listen: Listen = Listen::default(),
     http: Http = Http::default(),
     keyring: Keyring = Keyring::default(),
+    memory: Memory = Memory::default(),
+    process: Process = Process::default(),
     log: Log = Log::default(),
     limits: Limits = Limits::default(),
     liveauth: LiveAuth = LiveAuth::default(),
@@ -53,6 +55,10 @@ section!(Keyring {
     path: String = "/var/lib/countersign/keyring".into(),
     kek_file: String = "/etc/countersign/kek".into(),
 });
+
+section!(Memory { require_mlock: bool = false });
+
+section!(Process { landlock: String = "on".into() });
 
 section!(Log { format: String = "json".into(), level: String = "info".into() });
 

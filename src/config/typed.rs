@@ -41,6 +41,10 @@ pub struct Config {
     pub http: SocketAddr,
     /// Where the keyring lies.
     pub keyring: Location,
+    /// Whether keys must lie in locked memory.
+    pub require_mlock: bool,
+    /// Whether the process confines itself.
+    pub landlock: Landlock,
     /// Logging.
     pub log: Log,
     /// Limits of the transport.
@@ -55,6 +59,17 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// How often files are looked at for new content; `None`: only when told to.
     pub poll: Option<Duration>,
+}
+
+/// Whether the process confines itself to the files it needs, by Landlock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Landlock {
+    /// Where the kernel has it, as far as it has it.
+    On,
+    /// Not at all.
+    Off,
+    /// On, and without it there is no start.
+    Required,
 }
 
 /// Logging.
@@ -216,6 +231,14 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         "human" => LogFormat::Human,
         other => return Err(format!("log.format {other:?} is unknown; write \"json\" or \"human\"")),
     };
+    let landlock = match raw.process.landlock.as_str() {
+        "on" => Landlock::On,
+        "off" => Landlock::Off,
+        "required" => Landlock::Required,
+        other => {
+            return Err(format!("process.landlock {other:?} is unknown; write \"on\", \"off\" or \"required\""));
+        }
+    };
     let config = Config {
         unix: path(&raw.listen.unix, "listen.unix")?,
         reflection: raw.listen.reflection,
@@ -227,6 +250,8 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
             keyring: path(&raw.keyring.path, "keyring.path")?,
             kek_file: path(&raw.keyring.kek_file, "keyring.kek_file")?,
         },
+        require_mlock: raw.memory.require_mlock,
+        landlock,
         log: Log { format, level: raw.log.level },
         limits: limits(&raw.limits)?,
         seal_limits: seal_limits(&raw.hub)?,

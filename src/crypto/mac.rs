@@ -4,7 +4,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroize as _;
 
-use crate::crypto::frame::{DecimalPair, Frame};
+use crate::crypto::{
+    arena::Slot,
+    frame::{DecimalPair, Frame},
+};
 
 /// Bytes of a tag.
 pub const TAG_LEN: usize = 32;
@@ -36,10 +39,16 @@ impl Input for DecimalPair {
     }
 }
 
-/// A loaded MAC key: the two midstates, boxed; the raw key is not kept.
-pub struct MacKey(Box<Hmac<Sha256>>);
+/// A loaded MAC key: the two midstates, in the key arena; the raw key is not kept.
+///
+/// A call works on a copy of the midstates on its stack, which `hmac` wipes. They make tags until then, but neither
+/// the key nor its pad blocks can be computed from them.
+pub struct MacKey(Slot<Hmac<Sha256>>);
 
 impl MacKey {
+    /// Bytes of the arena that a loaded key takes, or a little more.
+    pub const ROOM: usize = size_of::<Hmac<Sha256>>().next_multiple_of(64);
+
     /// Loads a key of any length (RFC 2104 hashes those above 64 bytes), then wipes the stack it went through.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
@@ -50,7 +59,7 @@ impl MacKey {
 
     #[inline(never)]
     fn load(key: &[u8]) -> Self {
-        Self(Box::new(Hmac::new_from_slice(key).expect("HMAC takes a key of any length")))
+        Self(Slot::new(Hmac::new_from_slice(key).expect("HMAC takes a key of any length")))
     }
 
     /// The tag over `input`.

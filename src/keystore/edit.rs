@@ -6,7 +6,6 @@
 use std::{fs, path::Path};
 
 use base64ct::{Base64, Encoding as _};
-use zeroize::Zeroizing;
 
 use crate::{
     clock::{LATEST, UnixSeconds},
@@ -156,11 +155,12 @@ fn make_kek(path: &Path) -> Result<bool, KeystoreError> {
         return Ok(false);
     }
     let drawn = seal::draw()?;
-    let mut text = Zeroizing::new(vec![0; Base64::encoded_len(drawn.expose()) + 1]);
-    let end = text.len() - 1;
-    Base64::encode(drawn.expose(), &mut text[..end]).expect("the buffer has the encoded length");
-    text[end] = b'\n';
-    Place::of(path)?.make_once(&text, 0o400)
+    let text = Secret::filled(Base64::encoded_len(drawn.expose()) + 1, |text| {
+        let (end, digits) = text.split_last_mut().expect("the buffer has room for the newline");
+        Base64::encode(drawn.expose(), digits).expect("the buffer has the encoded length");
+        *end = b'\n';
+    });
+    Place::of(path)?.make_once(text.expose(), 0o400)
 }
 
 fn change(

@@ -4,7 +4,10 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::keyring::{KeyKind, KeyName, Problem};
+use crate::{
+    crypto::arena::NoRoom,
+    keyring::{KeyKind, KeyName, Problem},
+};
 
 /// Which file an error is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,6 +122,8 @@ pub enum KeystoreError {
     Write(Step, PathBuf, io::Error),
     /// The system gave no random bytes.
     NoRandomness,
+    /// There is no room for the keys in memory, or none that is locked.
+    KeyMemory(NoRoom),
 }
 
 #[expect(clippy::unnecessary_debug_formatting, reason = "a path may hold a newline, and an error is one line")]
@@ -255,6 +260,7 @@ impl fmt::Display for KeystoreError {
             ),
             Self::Write(step, path, error) => write_refused(f, *step, path, error),
             Self::NoRandomness => write!(f, "the system gives no random bytes: nothing was changed, try again later"),
+            Self::KeyMemory(why) => why.fmt(f),
         }
     }
 }

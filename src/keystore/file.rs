@@ -14,9 +14,11 @@ use rustix::{
     fs::OFlags,
     process::{getegid, geteuid, getgroups},
 };
-use zeroize::Zeroizing;
 
-use crate::keystore::{KeystoreError, Part};
+use crate::{
+    crypto::secret::Secret,
+    keystore::{KeystoreError, Part},
+};
 
 /// Most bytes of a keyring: some thousand versions.
 pub(super) const KEYRING_MAX: usize = 4 << 20;
@@ -37,8 +39,8 @@ pub(super) fn read_keyring(path: &Path) -> Result<(Vec<u8>, Metadata), KeystoreE
     Ok((bytes, metadata))
 }
 
-/// Reads the KEK file in place into a wiped buffer, without its one trailing newline.
-pub(super) fn read_kek(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+/// Reads the KEK file in place into the key arena, without its one trailing newline.
+pub(super) fn read_kek(path: &Path) -> Result<Secret, KeystoreError> {
     let (mut file, _) = open(Part::Kek, path)?;
     let mut bytes = read_secret(&mut file, KEK_MAX)
         .map_err(|error| KeystoreError::Unreadable(Part::Kek, path.to_owned(), error))?
@@ -50,36 +52,29 @@ pub(super) fn read_kek(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeystoreError>
     Ok(bytes)
 }
 
-/// Reads at most `most` bytes to the end of `input`, into a buffer that is wiped on drop and never grows;
-/// nothing where there are more.
+/// Reads at most `most` bytes to the end of `input`, in place into the key arena; nothing where there are more.
 ///
 /// # Errors
 /// What the system says.
-pub fn read_secret(input: &mut impl io::Read, most: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub fn read_secret(input: &mut impl io::Read, most: usize) -> io::Result<Option<Secret>> {
     // One byte more than allowed, so that too many are noticed.
-    let room = most + 1;
-    let mut buffer = Zeroizing::new(vec![0; room]);
-    let mut filled = 0;
-    while filled < room {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
+    let mut secret = Secret::with_room(most + 1);
+    while secret.len() <= most {
+        match input.read(secret.spare()) {
+            Ok(0) => return Ok(Some(secret)),
+            Ok(read) => secret.take_in(read),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    if filled == room {
-        return Ok(None);
-    }
-    buffer.truncate(filled);
-    Ok(Some(buffer))
+    Ok(None)
 }
 
 /// Takes exactly one newline off the end; whether there was one.
-pub fn strip_newline(bytes: &mut Zeroizing<Vec<u8>>) -> bool {
-    let ends = bytes.last() == Some(&b'\n');
+pub fn strip_newline(secret: &mut Secret) -> bool {
+    let ends = secret.expose().last() == Some(&b'\n');
     if ends {
-        bytes.pop();
+        secret.pop();
     }
     ends
 }

@@ -4,7 +4,7 @@ use std::{fs::Metadata, path::Path};
 
 use crate::{
     clock::UnixSeconds,
-    crypto::{aead::Suite, mac::MacKey},
+    crypto::{aead::Suite, arena, mac::MacKey},
     keyring::{Key, KeyKind, KeyName, Kid, Mark, Version},
     keystore::{
         KeystoreError, Location, SHORT_SECRET, USE_STACK, Warning,
@@ -13,6 +13,9 @@ use crate::{
         seal::{About, DocumentKey},
     },
 };
+
+/// Bytes of key memory, and more than enough: the longest KEK, the longest secret wrapped, and a handful of keys.
+const OPENING: usize = 16 << 10;
 
 /// An authenticated document, and the key that does it.
 pub(super) struct OpenedDocument {
@@ -32,6 +35,7 @@ pub(super) struct OpenedKeys {
 pub(super) fn document(location: &Location) -> Result<OpenedDocument, KeystoreError> {
     let (bytes, metadata) = file::read_keyring(&location.keyring)?;
     let document = Document::parse(&bytes, &location.keyring)?;
+    arena::reserve(room(&document)).map_err(KeystoreError::KeyMemory)?;
     let kek = kek(&location.kek_file)?;
     let key = DocumentKey::unwrap(&kek, &document).map_err(|_| KeystoreError::WrongKek {
         keyring: location.keyring.clone(),
@@ -43,9 +47,15 @@ pub(super) fn document(location: &Location) -> Result<OpenedDocument, KeystoreEr
     Ok(OpenedDocument { document, key, metadata })
 }
 
+/// Bytes of key memory that opening takes: every version, and what is in use only meanwhile.
+fn room(document: &Document) -> usize {
+    let versions: usize = document.keys.iter().map(|key| key.versions.len()).sum();
+    versions * MacKey::ROOM + OPENING
+}
+
 /// Loads the KEK.
 pub(super) fn kek(path: &Path) -> Result<MacKey, KeystoreError> {
-    Ok(MacKey::new(&file::read_kek(path)?))
+    Ok(MacKey::new(file::read_kek(path)?.expose()))
 }
 
 /// Opens the service secret and every version of a document whose MAC was checked; `path` is for the errors.

@@ -188,7 +188,7 @@ fn stored(place: &Place) -> Result<Stored, KeystoreError> {
         },
     };
     match file::read_secret(&mut file, RECORD_MAX) {
-        Ok(Some(bytes)) => Ok(Stored::Bytes(bytes.to_vec())),
+        Ok(Some(bytes)) => Ok(Stored::Bytes(bytes.expose().to_vec())),
         Ok(None) => Err(KeystoreError::RecordAltered(path)),
         Err(error) => Err(KeystoreError::Unreadable(Part::Record, path, error)),
     }

@@ -17,7 +17,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::{cli::Failure, keyring::KeyName};
+use crate::{cli::Failure, crypto::secret::Secret, keyring::KeyName};
 
 /// Control characters, as a terminal sends them.
 const CTRL_C: u8 = 0x03;
@@ -30,7 +30,7 @@ const DELETE: u8 = 0x7f;
 /// How typing ended.
 enum Typed {
     /// With Enter, or the end of the input.
-    Entered(Zeroizing<Vec<u8>>),
+    Entered(Secret),
     /// With more bytes than are taken.
     TooLong,
     /// With Ctrl-C or Ctrl-\.
@@ -38,7 +38,7 @@ enum Typed {
 }
 
 /// Asks for the secret of `name`, of at most `most` bytes; Enter ends it.
-pub(super) fn secret(name: &KeyName, most: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(super) fn secret(name: &KeyName, most: usize) -> Result<Secret, Failure> {
     match type_or_signal(name, most) {
         Ok(Some(Typed::Entered(secret))) => Ok(secret),
         Ok(Some(Typed::TooLong)) => Err(refused(format!("the secret is too long: at most {most} characters"))),
@@ -76,7 +76,7 @@ fn type_or_signal(name: &KeyName, most: usize) -> io::Result<Option<Typed>> {
 }
 
 fn typed(most: usize) -> io::Result<Typed> {
-    let mut secret = Zeroizing::new(Vec::with_capacity(most));
+    let mut secret = Secret::with_room(most);
     let mut byte = Zeroizing::new([0; 1]);
     loop {
         match rustix::io::read(io::stdin().as_fd(), &mut *byte) {
@@ -91,8 +91,8 @@ fn typed(most: usize) -> io::Result<Typed> {
             CTRL_U => secret.clear(),
             // The whole of a character that takes several bytes in UTF-8.
             BACKSPACE | DELETE => while secret.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
-            _ if secret.len() == most => return Ok(Typed::TooLong),
-            other => secret.push(other),
+            other if secret.push(other) => {}
+            _ => return Ok(Typed::TooLong),
         }
     }
 }

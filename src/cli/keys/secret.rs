@@ -1,4 +1,4 @@
-//! Reads a secret and decodes it, in constant time for its content, from buffers that are wiped and never grow.
+//! Reads a secret and decodes it, in constant time for its content, in the key arena from the first byte on.
 
 use std::{
     fs::File,
@@ -8,7 +8,6 @@ use std::{
 };
 
 use base64ct::{Base64, Base64Unpadded, Encoding as _};
-use zeroize::Zeroizing;
 
 use super::prompt;
 use crate::{
@@ -59,12 +58,13 @@ pub(super) fn read(from: Option<&Path>, encoding: Encoding, name: &KeyName) -> R
     if strip_newline(&mut input) {
         let _ = writeln!(stderr, "note: one trailing newline was taken off the secret");
     }
-    decode(encoding, &input)
+    decode(encoding, input)
 }
 
-fn decode(encoding: Encoding, input: &[u8]) -> Result<Secret, Failure> {
+fn decode(encoding: Encoding, secret: Secret) -> Result<Secret, Failure> {
+    let input = secret.expose();
     match encoding {
-        Encoding::Raw => Ok(Secret::copied(input)),
+        Encoding::Raw => Ok(secret),
         Encoding::Hex => Secret::try_filled(input.len() / 2, |bytes| base16ct::mixed::decode(input, bytes).map(|_| ()))
             .map_err(|_| {
                 refused("the secret is not hexadecimal (an even number of 0-9 a-f A-F, on one line): check --encoding")
@@ -82,7 +82,7 @@ fn decode(encoding: Encoding, input: &[u8]) -> Result<Secret, Failure> {
     }
 }
 
-fn limited(read: Option<Zeroizing<Vec<u8>>>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn limited(read: Option<Secret>) -> Result<Secret, Failure> {
     read.ok_or_else(|| refused(format!("the secret is too long: at most {SECRET_MAX} bytes")))
 }
 
@@ -105,7 +105,9 @@ mod tests {
 
     #[test]
     fn the_three_encodings_give_the_same_secret() {
-        let secret = |encoding, text: &[u8]| decode(encoding, text).map(|secret| secret.expose().to_vec()).unwrap();
+        let secret = |encoding, text: &[u8]| {
+            decode(encoding, Secret::copied(text)).map(|secret| secret.expose().to_vec()).unwrap()
+        };
         assert_eq!(secret(Encoding::Raw, b"any carnal pleas"), b"any carnal pleas");
         assert_eq!(secret(Encoding::Hex, b"616E79206361726e616c20706c656173"), b"any carnal pleas");
         assert_eq!(secret(Encoding::Base64, b"YW55IGNhcm5hbCBwbGVhcw=="), b"any carnal pleas");
@@ -117,10 +119,10 @@ mod tests {
     #[test]
     fn text_that_is_not_of_the_encoding_is_refused() {
         for text in [&b"616"[..], b"zz", b"61 62", b"61\n"] {
-            assert!(decode(Encoding::Hex, text).is_err());
+            assert!(decode(Encoding::Hex, Secret::copied(text)).is_err());
         }
         for text in [&b"YW5"[..], b"Y", b"YW55IGNhcm5hbCBwbGVhcw=", b"YW55====", b"-_-_", b"YW55\n"] {
-            let refused = decode(Encoding::Base64, text).is_err();
+            let refused = decode(Encoding::Base64, Secret::copied(text)).is_err();
             assert!(refused || text == b"YW5", "{text:?}");
         }
     }

@@ -1,0 +1,180 @@
+//! Landlock: once its sockets are bound, and before its first thread, the process gives up every file it does not need.
+//! What it keeps is one plain list, made here and nowhere else; a reload that would need more is refused.
+//!
+//! Folders are kept, not files: an editor, `countersign keys` and Kubernetes all put a new file in the old one's place.
+//! No TCP port can be bound any more and none connected to, and no signal sent to a process outside.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
+};
+
+use super::Options;
+use crate::config::{Config, Landlock};
+
+/// All that this version can handle; an older kernel handles less.
+const NEWEST: ABI = ABI::V10;
+
+/// What may be done in a folder and below it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Read files and list folders.
+    Read,
+    /// Read too, and make, write, replace and remove regular files.
+    Write,
+    /// Make and remove sockets, and connect to them.
+    Sockets,
+    /// Remove folders that are empty.
+    RemoveFolders,
+}
+
+impl Access {
+    fn rights(self) -> BitFlags<AccessFs> {
+        match self {
+            Self::Read => make_bitflags!(AccessFs::{ReadFile | ReadDir}),
+            Self::Write => {
+                make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile})
+            }
+            Self::Sockets => make_bitflags!(AccessFs::{MakeSock | RemoveFile | ResolveUnix}),
+            Self::RemoveFolders => make_bitflags!(AccessFs::{RemoveDir}),
+        }
+    }
+}
+
+/// The folders that a process needs, and what for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Confinement(Vec<(PathBuf, Access)>);
+
+impl Confinement {
+    /// What a service with this configuration needs. A room that reads or writes files adds its lines here.
+    #[must_use]
+    pub fn of(config: &Config, options: &Options) -> Self {
+        let mut needed = Self(Vec::new());
+        needed.folders_of(&options.config_file, Access::Read);
+        // Written: the record of the highest generation beside the keyring, and its lock.
+        needed.folders_of(&config.keyring.keyring, Access::Write);
+        needed.folders_of(&config.keyring.kek_file, Access::Read);
+        needed.folders_of(&config.unix, Access::Sockets);
+        for file in config.tls.iter().flat_map(|listener| listener.files.all()) {
+            needed.folders_of(&file, Access::Read);
+        }
+        if let Some(temporary) = options.dev.as_ref().and_then(|dev| dev.temporary_folder.as_deref()) {
+            // It goes away with the process.
+            needed.0.push((temporary.to_owned(), Access::Write));
+            needed.folders_of(temporary, Access::RemoveFolders);
+        }
+        needed
+    }
+
+    /// For this list alone; services use [`Confinement::of`].
+    #[must_use]
+    pub fn to(folders: Vec<(PathBuf, Access)>) -> Self {
+        Self(folders)
+    }
+
+    /// Gives up all else, for the calling thread and all it starts, for ever. Folders that are not there are left out.
+    ///
+    /// # Errors
+    /// One line that says what to do: Landlock is required and not to be had.
+    pub fn apply(self, wanted: Landlock) -> Result<Confined, String> {
+        if wanted == Landlock::Off {
+            return Ok(Confined {
+                within: None,
+                landlock: Err("switched off by process.landlock".into()),
+                _proc: None,
+            });
+        }
+        // Kept open: the rule is about the folder that /proc shows now, which must not be forgotten and made anew.
+        let own_proc = PathFd::new("/proc/self").ok();
+        let found: Vec<(PathBuf, Access)> =
+            self.0.into_iter().filter_map(|(folder, access)| Some((fs::canonicalize(folder).ok()?, access))).collect();
+        let restricted = restrict(&found, own_proc.as_ref()).map_err(|error| error.to_string());
+        match restricted.and_then(|held| held) {
+            Ok(abi) => Ok(Confined { within: Some(Self(found)), landlock: Ok(abi), _proc: own_proc }),
+            Err(why) if wanted == Landlock::Required => Err(format!(
+                "process.landlock is \"required\", but Landlock cannot be had: {why}; start a kernel with it (5.13 or \
+                 later, `lsm=` with landlock), or write \"on\""
+            )),
+            Err(why) => Ok(Confined { within: None, landlock: Err(why), _proc: None }),
+        }
+    }
+
+    /// The folder that `path` lies in, and, where `path` is a link, the one that its file lies in.
+    fn folders_of(&mut self, path: &Path, access: Access) {
+        for path in [Some(path.to_owned()), fs::canonicalize(path).ok()].into_iter().flatten() {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            self.0.push((folder.to_owned(), access));
+        }
+    }
+
+    fn covers(&self, folder: &Path, access: Access) -> bool {
+        self.0.iter().any(|(held, may)| folder.starts_with(held) && may.rights().contains(access.rights()))
+    }
+}
+
+/// A process that has confined itself, or could not.
+pub struct Confined {
+    /// Real paths; nothing where there is no confinement.
+    within: Option<Confinement>,
+    landlock: Result<u32, String>,
+    _proc: Option<PathFd>,
+}
+
+impl Confined {
+    /// The version of the kernel's Landlock that holds, or why none does.
+    ///
+    /// # Errors
+    /// The reason, without a remedy.
+    pub fn landlock(&self) -> Result<u32, &str> {
+        self.landlock.as_ref().map(|abi| *abi).map_err(String::as_str)
+    }
+
+    /// Refuses what lies outside.
+    ///
+    /// # Errors
+    /// "restart needed", and the folder.
+    pub fn allows(&self, needed: &Confinement) -> Result<(), String> {
+        let Some(within) = &self.within else { return Ok(()) };
+        // A folder that is not there is for whoever reads from it to report.
+        let real = needed.0.iter().filter_map(|(folder, access)| Some((fs::canonicalize(folder).ok()?, *access)));
+        match real.into_iter().find(|(folder, access)| !within.covers(folder, *access)) {
+            None => Ok(()),
+            Some((folder, _)) => Err(format!(
+                "restart needed: {} is outside of what this process may reach since its start (Landlock)",
+                folder.display()
+            )),
+        }
+    }
+}
+
+/// The kernel's version of Landlock, now in force, or why there is none.
+fn restrict(folders: &[(PathBuf, Access)], own_proc: Option<&PathFd>) -> Result<Result<u32, String>, RulesetError> {
+    let mut rules = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    for (folder, access) in folders {
+        // One that has gone in between is no loss: there is nothing in it.
+        let Ok(folder) = PathFd::new(folder) else { continue };
+        rules = rules.add_rule(PathBeneath::new(folder, access.rights()))?;
+    }
+    if let Some(own) = own_proc {
+        // For the metrics of the process itself.
+        rules = rules.add_rule(PathBeneath::new(own, Access::Read.rights()))?;
+    }
+    let status = rules.restrict_self()?;
+    Ok(match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } if status.ruleset != RulesetStatus::NotEnforced => {
+            Ok(effective_abi as u32)
+        }
+        LandlockStatus::Available { .. } => Err("the kernel has it, but does not enforce it".into()),
+        LandlockStatus::NotEnabled => Err("this kernel has it switched off".into()),
+        LandlockStatus::NotImplemented => Err("this kernel has none".into()),
+    })
+}

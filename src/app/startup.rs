@@ -68,11 +68,8 @@ impl Protections {
 
     /// As `/readyz?verbose` shows them.
     pub(super) fn lines(&self) -> String {
-        let mut lines = format!("protections: {}\n", self.holding.join(", "));
-        for lacking in &self.lacking {
-            lines.push_str(&format!("not protected: {lacking}\n"));
-        }
-        lines
+        let lacking = self.lacking.iter().map(|lacking| format!("not protected: {lacking}\n"));
+        std::iter::once(format!("protections: {}\n", self.holding.join(", "))).chain(lacking).collect()
     }
 }
 

@@ -101,7 +101,13 @@ impl Service {
     }
 
     pub fn start_in(dir: TempDir) -> Self {
-        let child = spawn(dir.path());
+        let command = serve(Command::new(BINARY), dir.path());
+        Self::start_by(dir, command)
+    }
+
+    /// Starts by a command of the test's own, which [`serve`] has completed.
+    pub fn start_by(dir: TempDir, mut command: Command) -> Self {
+        let child = command.spawn().unwrap();
         let mut service = Self { dir, child };
         service.await_ready();
         service
@@ -246,16 +252,16 @@ impl Drop for Service {
     }
 }
 
-fn spawn(at: &Path) -> Child {
+/// Completes a command that ends in the binary: what it shall serve, and where it logs.
+pub fn serve(mut command: Command, at: &Path) -> Command {
     fs::set_permissions(at, fs::Permissions::from_mode(0o700)).unwrap();
-    Command::new(BINARY)
+    command
         .args(["serve", "--allow-root", "--config"])
         .arg(at.join("config.toml"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(File::create(at.join("log")).unwrap())
-        .spawn()
-        .unwrap()
+        .stderr(File::create(at.join("log")).unwrap());
+    command
 }
 
 fn parse(answer: &[u8]) -> (u16, Value) {

@@ -1,22 +1,22 @@
-//! One mapping for keys: `memfd_secret(2)`, which the kernel itself cannot read, nor root's debugger; else anonymous
-//! memory that is never swapped out (`mlock(2)`) nor dumped; else ordinary memory. Never inherited by a child, and
+//! One mapping for keys: `memfd_secret(2)`, which the kernel itself cannot read, nor root's debugger; else memory that
+//! is never swapped out (`mlock(2)`) nor dumped; else ordinary memory. Never inherited by a child, and
 //! between two pages that nobody may touch, so that running past an end faults. A mapping lives as long as the process.
 
 #![expect(unsafe_code, reason = "memory is mapped, protected and handed out here; every block says why it is sound")]
 
-use std::{ffi::c_long, num::NonZeroUsize, os::fd::FromRawFd as _, os::fd::OwnedFd, ptr::NonNull};
+use std::{ffi::c_long, num::NonZeroUsize, ptr, ptr::NonNull};
 
 use rustix::{
-    fs::ftruncate,
+    fd::{FromRawFd as _, OwnedFd},
+    fs::{MemfdFlags, ftruncate, memfd_create},
     io::Errno,
     mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mlock, mmap, mmap_anonymous, mprotect, munmap},
     param::page_size,
-    process::set_virtual_memory_region_name,
 };
 
 use super::Protection;
 
-/// What `/proc/PID/maps` calls a mapping that is not `memfd_secret`, where the kernel takes names.
+/// By this name `/proc/PID/maps` shows a locked mapping.
 const NAME: &std::ffi::CStr = c"countersign-keys";
 
 /// Readable and writable bytes between two guard pages, all zero at first.
@@ -39,17 +39,22 @@ impl Mapping {
         let len = len.get();
         let whole = len + 2 * page_size();
         let read_write = ProtFlags::READ | ProtFlags::WRITE;
-        let start = if protection == Protection::SecretMemory {
-            let fd = memfd_secret().map_err(|error| Refused("memfd_secret", error))?;
-            ftruncate(&fd, whole as u64).map_err(|error| Refused("memfd_secret", error))?;
-            // SAFETY: a null hint and no MAP_FIXED: no existing mapping is touched.
-            unsafe { mmap(std::ptr::null_mut(), whole, read_write, MapFlags::SHARED, &fd, 0) }
-                .map_err(|error| Refused("memfd_secret", error))?
-        } else {
-            // SAFETY: as above.
-            unsafe { mmap_anonymous(std::ptr::null_mut(), whole, read_write, MapFlags::PRIVATE) }
-                .map_err(|error| Refused("mmap", error))?
+        let file = match protection {
+            Protection::SecretMemory => Some(memfd_secret().map_err(|error| Refused("memfd_secret", error))?),
+            Protection::Locked => Some(memfd_named().map_err(|error| Refused("memfd_create", error))?),
+            Protection::Unlocked => None,
         };
+        let mapped = match &file {
+            // Shared with nobody: the file has no name and is closed below. `memfd_secret` knows no private mapping.
+            Some(file) => ftruncate(file, whole as u64).and_then(|()| {
+                // SAFETY: a null hint and no MAP_FIXED: no existing mapping is touched.
+                unsafe { mmap(ptr::null_mut(), whole, read_write, MapFlags::SHARED, file, 0) }
+            }),
+            // SAFETY: as above.
+            None => unsafe { mmap_anonymous(ptr::null_mut(), whole, read_write, MapFlags::PRIVATE) },
+        };
+        let what = if protection == Protection::SecretMemory { "memfd_secret" } else { "mmap" };
+        let start = mapped.map_err(|error| Refused(what, error))?;
         // SAFETY: `start` begins `whole` bytes that were mapped just now and that nobody else knows of; the inner
         // `len` bytes and both guards lie inside them. On failure nothing points into them when they go.
         unsafe {
@@ -96,13 +101,17 @@ unsafe fn protect(start: *mut u8, len: usize, protection: Protection) -> Result<
         }
         madvise(inner.cast(), len, Advice::LinuxDontFork).map_err(refused("madvise"))?;
         madvise(inner.cast(), len, Advice::LinuxDontDump).map_err(refused("madvise"))?;
-        if protection != Protection::SecretMemory {
-            // For people who look at the maps; kernels without names refuse, which harms nothing.
-            let region = std::slice::from_raw_parts(inner, len);
-            let _ = set_virtual_memory_region_name(region, Some(NAME));
-        }
     }
     Ok(())
+}
+
+/// A file in memory: a mapping of it has a name on every kernel, which anonymous memory has not.
+fn memfd_named() -> Result<OwnedFd, Errno> {
+    match memfd_create(NAME, MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL) {
+        // Kernels before 6.3 do not know the second flag.
+        Err(Errno::INVAL) => memfd_create(NAME, MemfdFlags::CLOEXEC),
+        made => made,
+    }
 }
 
 fn memfd_secret() -> Result<OwnedFd, Errno> {
@@ -111,6 +120,32 @@ fn memfd_secret() -> Result<OwnedFd, Errno> {
     match i32::try_from(fd) {
         // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::NOSYS)),
+        // SAFETY: the address of this thread's errno, which the call above has just set.
+        _ => Err(Errno::from_raw_os_error(unsafe { *libc::__errno_location() })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_protection_gives_zeros_that_can_be_written_between_guards() {
+        for protection in [Protection::SecretMemory, Protection::Locked, Protection::Unlocked] {
+            let len = NonZeroUsize::new(2 * page_size()).unwrap();
+            // What the system does not give is not tested here; tests/hardening insists.
+            let Ok(mapping) = Mapping::new(len, protection) else { continue };
+            assert_eq!((mapping.protection(), mapping.len()), (protection, len.get()));
+            // SAFETY: the mapping is ours alone and readable and writable over its whole length.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(mapping.start().as_ptr(), mapping.len()) };
+            assert!(bytes.iter().all(|byte| *byte == 0));
+            bytes.fill(7);
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            let start = mapping.start().addr().get();
+            let closed = |span: String| maps.lines().any(|line| line.starts_with(&span) && line.contains(" ---"));
+            // A neighbour without rights of its own may have grown together with a guard.
+            let lower = maps.lines().any(|line| line.contains(&format!("-{start:x} ---")));
+            assert!(lower && closed(format!("{:x}-", start + len.get())), "{start:x}\n{maps}");
+        }
     }
 }

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::confinement::Confinement;
 use crate::{
+    audit::{Journal, Settings},
     authority::Authority,
     clock::Clock,
     config::Config,
@@ -117,7 +118,22 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     startup::judge_keys(&loaded, dev)?;
     let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
     metrics.reloads.started(clock.now());
-    let authority = Arc::new(Authority::new(clock, state, Arc::clone(&metrics)));
+
+    // A start that failed so far leaves no record.
+    let serving = reload::serving(&config, loaded.generation);
+    let open = |settings: &Settings| {
+        Journal::open(settings.clone(), loaded.journal, Arc::clone(&metrics.journal), clock.clone(), &serving)
+    };
+    let journal = config
+        .journal
+        .as_ref()
+        .map(open)
+        .transpose()
+        .map_err(|problem| Failure::usage(format!("journal: {problem}")))?;
+    if journal.is_none() {
+        tracing::warn!("journal.enabled is false: nothing that is granted leaves a record");
+    }
+    let authority = Arc::new(Authority::new(clock, state, Arc::clone(&metrics)).with_journal(journal));
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -215,7 +231,10 @@ async fn serve(
         let cause = tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
-            _ = hangup.recv() => Cause::Signal,
+            _ = hangup.recv() => {
+                authority.journal().into_iter().for_each(Journal::reopen);
+                Cause::Signal
+            }
             () = next_poll(config.poll) => Cause::Poll,
         };
         let taken = reload::look(&reloader, cause, &authority, &metrics, &readiness).await;
@@ -237,6 +256,7 @@ async fn serve(
     // Probes and scrapers are answered while calls finish, so that the drain can be watched.
     server.drain(config.drain).await;
     web.abort();
+    authority.journal().into_iter().for_each(Journal::close);
     tracing::info!("stopped");
     Ok(())
 }

@@ -19,12 +19,12 @@ pub use state::State;
 
 pub use crate::{hub::token::PayloadKind, liveauth::hash::Validity};
 
-use std::{sync::Arc, time::Instant};
+use std::{cell::Cell, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 
 use crate::{
-    audit::{Entry, Event, Op, Outcome},
+    audit::{Entry, Event, Journal, Op, Outcome, Receipt, Subject},
     clock::{Clock, UnixSeconds},
     metrics::Metrics,
     policy::Caller,
@@ -33,7 +33,7 @@ use crate::{
 /// Items that a batch may hold.
 pub const BATCH_MAX: usize = 1000;
 
-/// One call: who, under which request id, since when.
+/// One call: who, under which request id, since when, and where its receipt goes.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// The authenticated caller.
@@ -44,6 +44,26 @@ pub struct Call<'a> {
     pub arrived: Instant,
     /// What the caller has left under the rates of rules.
     pub allowance: &'a Allowance,
+    /// Where the receipt of its record is put.
+    pub slip: &'a Slip,
+}
+
+/// Holds the receipt of a call's record, until whoever gives the answer takes it and waits for it.
+#[derive(Default)]
+pub struct Slip(Cell<Option<Receipt>>);
+
+impl std::fmt::Debug for Slip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Slip(..)")
+    }
+}
+
+impl Slip {
+    /// The receipt that the answer has to wait for; nothing for a call that is not journalled.
+    #[must_use]
+    pub fn take(&self) -> Option<Receipt> {
+        self.0.take()
+    }
 }
 
 /// What becomes of the items of a batch, and how it is recorded.
@@ -54,6 +74,7 @@ pub struct Authority {
     clock: Clock,
     state: ArcSwap<State>,
     metrics: Arc<Metrics>,
+    journal: Option<Journal>,
 }
 
 impl Authority {
@@ -61,7 +82,19 @@ impl Authority {
     #[must_use]
     pub fn new(clock: Clock, state: State, metrics: Arc<Metrics>) -> Self {
         metrics.watch(state.keys(), state.seal_limits.alarm);
-        Self { clock, state: ArcSwap::from_pointee(state), metrics }
+        Self { clock, state: ArcSwap::from_pointee(state), metrics, journal: None }
+    }
+
+    /// The same, with a journal: from now on, nothing is granted without a record.
+    #[must_use]
+    pub fn with_journal(self, journal: Option<Journal>) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// The journal, if there is one.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
     }
 
     /// Swaps in a state that was built and tested whole. Calls under way finish with the old one.
@@ -83,7 +116,8 @@ impl Authority {
     }
 
     /// Makes the event of a request that no use case saw: one that the transport refused, or answered itself, such as a
-    /// health check, or whose caller has left.
+    /// health check, or whose caller has left. It is counted and not journalled: nothing was granted or judged, and
+    /// what anybody can send at no cost must not fill the disk.
     pub fn note(&self, call: Call<'_>, op: Op, outcome: Outcome) {
         if let Outcome::Refused(_, reason) = outcome {
             tracing::debug!(
@@ -94,7 +128,7 @@ impl Authority {
                 "refused before its content was looked at"
             );
         }
-        self.record(call, op, self.clock.now(), outcome, &[]);
+        self.metrics.observe(&event(call, op, self.clock.now(), outcome, &[]));
     }
 
     /// Runs one use case and records how it ended.
@@ -102,6 +136,7 @@ impl Authority {
         &self,
         call: Call<'_>,
         op: Op,
+        subject: Subject<'_>,
         act: impl for<'s> FnOnce(&'s State, UnixSeconds) -> (Entry<'s>, Result<T, Refusal>),
     ) -> Result<T, Refusal> {
         let now = self.clock.now();
@@ -110,7 +145,7 @@ impl Authority {
         if let Err(refusal) = &result {
             log_refusal(call, op, refusal);
         }
-        self.record(call, op, now, entry.outcome, &[entry]);
+        self.record(call, op, now, entry.outcome, &[Entry { subject, ..entry }])?;
         result
     }
 
@@ -120,6 +155,7 @@ impl Authority {
         call: Call<'_>,
         op: Op,
         items: &[R],
+        subject: impl Fn(&R) -> Subject<'_>,
         act: impl for<'s> FnOnce(&'s State, UnixSeconds) -> Result<Answers<'s, T>, Refusal>,
     ) -> Batch<T> {
         let now = self.clock.now();
@@ -131,29 +167,47 @@ impl Authority {
         };
         match answers {
             Ok(answers) => {
-                let (entries, results): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
-                self.record(call, op, now, Outcome::Done, &entries);
+                let (entries, results): (Vec<_>, Vec<_>) = answers
+                    .into_iter()
+                    .zip(items)
+                    .map(|((entry, result), item)| (Entry { subject: subject(item), ..entry }, result))
+                    .unzip();
+                self.record(call, op, now, Outcome::Done, &entries)?;
                 Ok(results)
             }
             Err(refusal) => {
                 log_refusal(call, op, &refusal);
-                self.record(call, op, now, refusal.outcome(), &[]);
+                self.record(call, op, now, refusal.outcome(), &[])?;
                 Err(refusal)
             }
         }
     }
 
-    fn record(&self, call: Call<'_>, op: Op, at: UnixSeconds, outcome: Outcome, entries: &[Entry<'_>]) {
-        self.metrics.observe(&Event {
-            at,
-            request_id: call.request_id,
-            caller: call.caller,
-            op,
-            outcome,
-            entries,
-            latency: call.arrived.elapsed(),
-        });
+    /// Counts a call and hands its record to the journal. Without a record there is no answer.
+    fn record(
+        &self,
+        call: Call<'_>,
+        op: Op,
+        at: UnixSeconds,
+        outcome: Outcome,
+        entries: &[Entry<'_>],
+    ) -> Result<(), Refusal> {
+        let event = event(call, op, at, outcome, entries);
+        let recorded = self.journal.as_ref().map_or(Ok(None), |journal| journal.record(&event));
+        if let Ok(receipt) = recorded {
+            self.metrics.observe(&event);
+            call.slip.0.set(receipt);
+            return Ok(());
+        }
+        let refusal = Refusal::Unrecorded;
+        self.metrics.observe(&Event { outcome: refusal.outcome(), ..event });
+        Err(refusal)
     }
+}
+
+fn event<'a>(call: Call<'a>, op: Op, at: UnixSeconds, outcome: Outcome, entries: &'a [Entry<'a>]) -> Event<'a> {
+    let latency = call.arrived.elapsed();
+    Event { at, request_id: call.request_id, caller: call.caller, op, outcome, entries, latency }
 }
 
 /// Operators find out who asked in vain without turning on debug output.

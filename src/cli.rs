@@ -1,6 +1,7 @@
 //! The command line: what people type and what scripts rely on. Exit codes: 0 done or VALID, 1 another verdict,
 //! 2 bad usage or input, 3 refused by policy or limits, 4 unreachable, 70 our fault.
 
+mod audit;
 mod client;
 mod hub;
 pub mod keys;
@@ -63,6 +64,9 @@ enum Command {
     /// Seal, open, verify and reseal Hub auth tokens, through the service
     #[command(subcommand)]
     Hub(hub::HubCommand),
+    /// Judge, read and follow journals
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print a completion script for a shell
     Completions(pages::CompletionsArgs),
     /// Print the manual page, or write all of them into a folder
@@ -160,6 +164,7 @@ pub fn run() -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Liveauth(command) => liveauth::run(&command),
         Command::Hub(command) => hub::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Completions(args) => pages::completions(&args, Cli::command()),
         Command::Man(args) => pages::man(&args, Cli::command()),
     };

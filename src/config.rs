@@ -5,6 +5,7 @@ mod advice;
 mod decision;
 mod duration;
 mod expected;
+mod journal;
 mod raw;
 mod rule;
 mod tls;
@@ -17,7 +18,7 @@ pub use typed::{AppSpec, Config, DomainSpec, Landlock, Log, LogFormat};
 
 use std::{fmt, fs, path::Path};
 
-use crate::keystore::Location;
+use crate::{crypto::digest, keystore::Location};
 
 /// Why a configuration is refused, in one line that says what to do.
 #[derive(Debug)]
@@ -51,7 +52,9 @@ impl Config {
             let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             format!("line {line}: {}", error.message().replace('\n', " "))
         })?;
-        typed::check(raw, folder)
+        let mut config = typed::check(raw, folder)?;
+        config.digest = digest::of_file(text.as_bytes());
+        Ok(config)
     }
 
     /// What is allowed, but likely not meant. One line each.

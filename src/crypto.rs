@@ -4,6 +4,7 @@
 
 pub mod aead;
 pub mod arena;
+pub mod digest;
 pub mod frame;
 pub mod kdf;
 pub mod mac;

@@ -31,6 +31,7 @@ use tokio::{
 };
 
 use crate::{
+    audit::Journal,
     authority::Authority,
     metrics::{self, Metrics, TransportCounters},
 };
@@ -232,7 +233,23 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
     };
     let protections = shown.readiness.protections.load();
     let protections = protections.as_deref().map_or("", String::as_str);
-    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n{protections}")).into_response()
+    let journal = journal_line(shown.authority.journal());
+    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n{journal}\n{protections}")).into_response()
+}
+
+fn journal_line(journal: Option<&Journal>) -> String {
+    let Some(counters) = journal.map(Journal::counters) else {
+        return "journal: off, nothing that is granted leaves a record".to_owned();
+    };
+    let sealed = counters.sealed().map_or_else(|| "nothing yet".to_owned(), |(head, at)| format!("{head} at {at}"));
+    match counters.fault() {
+        None => format!("journal: ok, sealed to {sealed}"),
+        Some(fault) => format!(
+            "journal: {}, calls that need a record are refused: {}; sealed to {sealed}",
+            fault.name(),
+            fault.advice()
+        ),
+    }
 }
 
 #[cfg(test)]

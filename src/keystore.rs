@@ -20,6 +20,7 @@ pub use error::{KeystoreError, Part, SHORT_SECRET, Step, Warning};
 pub use file::{is_open_to_others, read_secret, strip_newline};
 
 use crate::{
+    audit::JournalKeys,
     crypto::{frame::DecimalPair, mac::MacKey},
     keyring::{Key, KeyName},
     keystore::{
@@ -62,6 +63,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// The keys with a version that holds [`SAMPLE_SECRET`] and can still be used.
     pub sample_secrets: Vec<KeyName>,
+    /// The keys that seal the journal and make its pseudonyms.
+    pub journal: JournalKeys,
 }
 
 /// What anybody who can read the file may know of a keyring; nothing of it is authenticated.
@@ -102,7 +105,22 @@ fn load_inner(location: &Location) -> Result<Loaded, KeystoreError> {
         keys: keys.keys,
         warnings,
         sample_secrets: keys.sample_secrets,
+        journal: keys.journal,
     })
+}
+
+/// Opens a keyring for the keys of its journal alone: nothing is raised or written, so that a journal can be judged where
+/// the keyring may only be read, or is an older one.
+///
+/// # Errors
+/// [`KeystoreError`].
+pub fn journal_keys(location: &Location) -> Result<JournalKeys, KeystoreError> {
+    let opened = open::document(location).and_then(|opened| {
+        let keys = opened.key.journal_keys(&opened.document.service_secret);
+        keys.map_err(|_| KeystoreError::Altered(location.keyring.clone()))
+    });
+    zeroize::zeroize_stack::<USE_STACK>();
+    opened
 }
 
 /// Reads the public metadata of a keyring. Needs no KEK, and so proves nothing: only [`load`] does.

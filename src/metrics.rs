@@ -2,6 +2,7 @@
 //! scrapes. Labels come from enums and from configured names, so their number is bounded.
 
 mod calls;
+mod journal;
 mod keys;
 mod reload;
 mod tls;
@@ -17,7 +18,11 @@ use arc_swap::ArcSwap;
 use prometheus::{Encoder as _, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector};
 
 use self::keys::Watched;
-use crate::{audit::Event, clock::Clock, keyring::Key};
+use crate::{
+    audit::{self, Event},
+    clock::Clock,
+    keyring::Key,
+};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,6 +34,8 @@ pub struct Metrics {
     keys: Arc<ArcSwap<Watched>>,
     /// Connections and load, kept by the transport.
     pub transport: Arc<TransportCounters>,
+    /// The journal, kept by itself; all zero where there is none.
+    pub journal: Arc<audit::Counters>,
     /// Reloads, kept by whoever reloads.
     pub reloads: Reloads,
     /// The dates of certificates and CRLs, kept by whoever loads them.
@@ -51,9 +58,11 @@ impl Metrics {
         let tls = TlsDates::new(&registry);
         register(&registry, keys::Keys::new(Arc::clone(&keys), clock));
         register(&registry, transport::Transport::new(Arc::clone(&transport)));
+        let journal = Arc::new(audit::Counters::default());
+        register(&registry, journal::Journal::new(Arc::clone(&journal)));
         register(&registry, ProcessCollector::for_self());
         register(&registry, build_info());
-        Self { registry, calls, keys, transport, reloads, tls }
+        Self { registry, calls, keys, transport, journal, reloads, tls }
     }
 
     /// Counts a call.

@@ -57,17 +57,18 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["crc32fast"], &["hub"]),
     (&["getrandom"], &["grpc", "authority", "keystore", "app"]),
     // In `crypto` for the arena's mappings and nothing else.
-    (&["rustix"], &["cli", "app", "grpc", "keystore", "crypto"]),
+    (&["rustix"], &["cli", "app", "grpc", "keystore", "audit", "crypto"]),
     (&["libc"], &["crypto"]),
     (&["landlock"], &["app"]),
     (&["tracing_subscriber"], &["app"]),
-    (&["tracing"], &["cli", "app", "grpc", "http", "authority", "metrics"]),
+    (&["tracing"], &["cli", "app", "grpc", "http", "authority", "metrics", "audit"]),
     (&["arc_swap"], &["grpc", "http", "authority", "metrics"]),
-    (&["std::fs", "std::io"], &["cli", "app", "config", "grpc", "http", "keystore"]),
-    (&["std::net", "std::os"], &["cli", "app", "config", "grpc", "http", "keystore"]),
+    (&["std::fs", "std::io"], &["cli", "app", "config", "grpc", "http", "keystore", "audit"]),
+    (&["std::net"], &["cli", "app", "config", "grpc", "http"]),
+    (&["std::os"], &["cli", "app", "config", "grpc", "http", "keystore", "audit"]),
     (&["std::time::SystemTime"], &["clock"]),
     (&["std::process"], &["main", "cli"]),
-    (&["std::thread"], &["cli", "app", "grpc", "keystore"]),
+    (&["std::thread"], &["cli", "app", "grpc", "keystore", "audit"]),
 ];
 
 struct Source {

@@ -59,6 +59,10 @@ impl Confinement {
         // Written: the record of the highest generation beside the keyring, and its lock.
         needed.folders_of(&config.keyring.keyring, Access::Write);
         needed.folders_of(&config.keyring.kek_file, Access::Read);
+        if let Some(journal) = &config.journal {
+            // A rotation makes a new file, and a lock lies beside it.
+            needed.folders_of(&journal.path, Access::Write);
+        }
         needed.folders_of(&config.unix, Access::Sockets);
         for file in config.tls.iter().flat_map(|listener| listener.files.all()) {
             needed.folders_of(&file, Access::Read);

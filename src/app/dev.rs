@@ -28,6 +28,9 @@ reflection = true
 path = "keyring"
 kek_file = "kek"
 
+[journal]
+path = "journal.jsonl"
+
 [log]
 format = "human"
 level = "info"

@@ -18,6 +18,7 @@ use super::{
     watch::{Fingerprint, Watch, mounted_alone},
 };
 use crate::{
+    audit::{Receipt, Serving, Unrecorded},
     authority::{Authority, State},
     config::Config,
     http::Readiness,
@@ -45,9 +46,6 @@ impl Cause {
         }
     }
 }
-
-/// Ready to be swapped in together.
-type Built = (Config, State, Swap);
 
 /// What is watched, and what serves.
 pub(super) struct Reloader {
@@ -106,12 +104,7 @@ impl Reloader {
             }
             let after = self.watch.fingerprint(&self.files);
             if after == before {
-                return Some(loaded.map(|(config, state, certificates)| {
-                    authority.replace(state);
-                    certificates.put_in_force();
-                    self.running = config.clone();
-                    config
-                }));
+                return Some(loaded.and_then(|built| self.swap(built, authority)));
             }
             before = after;
         }
@@ -119,7 +112,27 @@ impl Reloader {
         Some(Err("the files go on changing while they are read; they are read again at the next look".into()))
     }
 
-    /// What the new configuration says is to be watched, and the state that was built.
+    /// Swaps a new state in, once the journal has it.
+    fn swap(&mut self, built: Built, authority: &Authority) -> Result<Config, String> {
+        let Built { config, state, certificates, generation, keyring_id } = built;
+        if let Some(journal) = authority.journal() {
+            if journal.keyring_id() != keyring_id {
+                tracing::warn!(
+                    "this is another keyring; until a restart the journal is sealed with the keys of the one before, which are needed to verify it"
+                );
+            }
+            let recorded = journal.record_reload(authority.clock().now(), &serving(&config, generation));
+            recorded
+                .and_then(Receipt::wait)
+                .map_err(|Unrecorded| "the journal does not take the record of it; the log says why")?;
+        }
+        authority.replace(state);
+        certificates.put_in_force();
+        self.running = config.clone();
+        Ok(config)
+    }
+
+    /// What the new configuration says is to be watched, and what was built.
     fn load(&self, authority: &Authority) -> (Vec<PathBuf>, Result<Built, String>) {
         // The file may be a link that leads elsewhere by now, and so may what it names.
         let inside = self.confined.allows(&Confinement::of(&self.running, &self.options));
@@ -129,21 +142,35 @@ impl Reloader {
             Err(problem) => return (self.files.clone(), Err(problem)),
         };
         let files = files(&config, &self.options);
-        let state = self.build(&config, authority);
-        (files, state.map(|(state, certificates)| (config, state, certificates)))
+        (files, self.build(config, authority))
     }
 
-    fn build(&self, config: &Config, authority: &Authority) -> Result<(State, Swap), String> {
-        same_where_it_must_be(&self.running, config)?;
-        self.confined.allows(&Confinement::of(config, &self.options))?;
+    fn build(&self, config: Config, authority: &Authority) -> Result<Built, String> {
+        same_where_it_must_be(&self.running, &config)?;
+        self.confined.allows(&Confinement::of(&config, &self.options))?;
         if config.rules.is_empty() && self.options.dev.is_none() {
             return Err(startup::EMPTY_POLICY.into());
         }
         let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
         startup::judge_keys(&loaded, self.options.dev.is_some()).map_err(|failure| failure.message)?;
         let state = config.build(loaded.keys, Some(&authority.state()))?;
-        Ok((state, self.doors.prepare(&config.tls)?))
+        let certificates = self.doors.prepare(&config.tls)?;
+        Ok(Built { config, state, certificates, generation: loaded.generation, keyring_id: loaded.keyring_id })
     }
+}
+
+/// What was read, and is not in force yet.
+struct Built {
+    config: Config,
+    state: State,
+    certificates: Swap,
+    generation: u64,
+    keyring_id: String,
+}
+
+/// What serves, as the journal says it.
+pub(super) fn serving(config: &Config, generation: u64) -> Serving {
+    Serving { generation, config: base16ct::lower::encode_string(&config.digest) }
 }
 
 /// Looks on a thread of its own, so that no connection waits for a disk; gives the new configuration if one was taken.
@@ -175,6 +202,10 @@ pub(super) async fn look(
         Err(problem) => {
             metrics.reloads.note(ReloadResult::Refused, now);
             tracing::error!(cause = cause.name(), problem, "reload refused; the state before it goes on serving");
+            if let Some(journal) = authority.journal() {
+                // Nothing has changed, so nothing waits for this record.
+                drop(journal.record_refused_reload(now, &problem));
+            }
             readiness.set_reload_problem(Some(problem));
             None
         }
@@ -198,6 +229,7 @@ fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
         ("keyring.kek_file", running.keyring.kek_file == new.keyring.kek_file),
         ("memory.require_mlock", running.require_mlock == new.require_mlock),
         ("process.landlock", running.landlock == new.landlock),
+        ("journal", running.journal == new.journal),
         ("log", running.log == new.log),
     ];
     match fixed.iter().find(|(_, same)| !same) {

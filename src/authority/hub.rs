@@ -7,7 +7,7 @@ use super::{
     desk::{self, Admitted, Memo},
 };
 use crate::{
-    audit::{Entry, Op, Outcome},
+    audit::{Entry, Op, Outcome, Subject},
     clock::UnixSeconds,
     hub::{
         app::App,
@@ -28,7 +28,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn seal(&self, call: Call<'_>, request: &Seal<'_>) -> Result<SealedToken, Refusal> {
-        self.unary(call, Op::Seal, |state, now| {
+        self.unary(call, Op::Seal, Subject::user(request.username), |state, now| {
             seal(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
         })
     }
@@ -38,14 +38,20 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
     pub fn batch_seal(&self, call: Call<'_>, items: &[Seal<'_>]) -> Batch<SealedToken> {
-        self.batch(call, Op::BatchSeal, items, |state, now| {
-            let mut memo = Memo::new();
-            let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
-            if state.policy.is_metered() {
-                pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
-            }
-            Ok(items.iter().map(|item| seal(state, admit(item.app), Due::Nothing, item, now)).collect())
-        })
+        self.batch(
+            call,
+            Op::BatchSeal,
+            items,
+            |item| Subject::user(item.username),
+            |state, now| {
+                let mut memo = Memo::new();
+                let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
+                if state.policy.is_metered() {
+                    pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
+                }
+                Ok(items.iter().map(|item| seal(state, admit(item.app), Due::Nothing, item, now)).collect())
+            },
+        )
     }
 
     /// Opens a token.
@@ -53,7 +59,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn open(&self, call: Call<'_>, request: &Present<'_>) -> Result<OpenedToken, Refusal> {
-        self.unary(call, Op::Open, |state, now| {
+        self.unary(call, Op::Open, Subject::user(request.username), |state, now| {
             open(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
         })
     }
@@ -71,7 +77,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn verify(&self, call: Call<'_>, request: &Present<'_>) -> Result<JudgedToken, Refusal> {
-        self.unary(call, Op::Verify, |state, now| {
+        self.unary(call, Op::Verify, Subject::user(request.username), |state, now| {
             judge(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
         })
     }
@@ -89,7 +95,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn reseal(&self, call: Call<'_>, request: &Present<'_>) -> Result<ResealedToken, Refusal> {
-        self.unary(call, Op::Reseal, |state, now| {
+        self.unary(call, Op::Reseal, Subject::user(request.username), |state, now| {
             reseal(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
         })
     }
@@ -109,14 +115,20 @@ impl Authority {
         items: &[Present<'_>],
         act: impl for<'s> Fn(&'s State, Admission<'s, V>, Due<'_>, &Present<'_>, UnixSeconds) -> Answer<'s, T>,
     ) -> Batch<T> {
-        self.batch(call, op, items, |state, now| {
-            let mut memo = Memo::new();
-            let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
-            if state.policy.is_metered() {
-                pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
-            }
-            Ok(items.iter().map(|item| act(state, admit(item.app), Due::Nothing, item, now)).collect())
-        })
+        self.batch(
+            call,
+            op,
+            items,
+            |item| Subject::user(item.username),
+            |state, now| {
+                let mut memo = Memo::new();
+                let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
+                if state.policy.is_metered() {
+                    pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
+                }
+                Ok(items.iter().map(|item| act(state, admit(item.app), Due::Nothing, item, now)).collect())
+            },
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     desk::{self, Admitted, Memo},
 };
 use crate::{
-    audit::{Entry, Op, Outcome},
+    audit::{Entry, Op, Outcome, Subject},
     clock::UnixSeconds,
     crypto::frame::DecimalPair,
     liveauth::{
@@ -28,7 +28,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn mint_hash(&self, call: Call<'_>, request: &MintHash<'_>) -> Result<MintedHash, Refusal> {
-        self.unary(call, Op::MintHash, |state, now| {
+        self.unary(call, Op::MintHash, Subject::client(request.client), |state, now| {
             let minter = minter(state, call.caller, request.domain);
             mint(minter, request, Due::Unit(&state.policy, call), now)
         })
@@ -39,15 +39,21 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
     pub fn batch_mint_hash(&self, call: Call<'_>, items: &[MintHash<'_>]) -> Batch<MintedHash> {
-        self.batch(call, Op::BatchMintHash, items, |state, now| {
-            let mut memo = Memo::new();
-            let mut admit = |name| memo.get(name, |name| minter(state, call.caller, name));
-            if state.policy.is_metered() {
-                let meters = items.iter().map(|item| admit(item.domain).ok()?.0.permit.meter());
-                pay_for_batch(&state.policy, call, meters)?;
-            }
-            Ok(items.iter().map(|item| mint(admit(item.domain), item, Due::Nothing, now)).collect())
-        })
+        self.batch(
+            call,
+            Op::BatchMintHash,
+            items,
+            |item| Subject::client(item.client),
+            |state, now| {
+                let mut memo = Memo::new();
+                let mut admit = |name| memo.get(name, |name| minter(state, call.caller, name));
+                if state.policy.is_metered() {
+                    let meters = items.iter().map(|item| admit(item.domain).ok()?.0.permit.meter());
+                    pay_for_batch(&state.policy, call, meters)?;
+                }
+                Ok(items.iter().map(|item| mint(admit(item.domain), item, Due::Nothing, now)).collect())
+            },
+        )
     }
 
     /// Judges a hash.
@@ -55,7 +61,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`].
     pub fn verify_hash(&self, call: Call<'_>, request: &VerifyHash<'_>) -> Result<JudgedHash, Refusal> {
-        self.unary(call, Op::VerifyHash, |state, now| {
+        self.unary(call, Op::VerifyHash, Subject::client_text(request.client), |state, now| {
             judge(verifier(state, call.caller, &request.origin), request, Due::Unit(&state.policy, call), now)
         })
     }
@@ -65,15 +71,21 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
     pub fn batch_verify_hash(&self, call: Call<'_>, items: &[VerifyHash<'_>]) -> Batch<JudgedHash> {
-        self.batch(call, Op::BatchVerifyHash, items, |state, now| {
-            let mut memo = Memo::new();
-            let mut admit = |origin| memo.get(origin, |origin| verifier(state, call.caller, &origin));
-            if state.policy.is_metered() {
-                let meters = items.iter().map(|item| admit(item.origin).ok()?.meter());
-                pay_for_batch(&state.policy, call, meters)?;
-            }
-            Ok(items.iter().map(|item| judge(admit(item.origin), item, Due::Nothing, now)).collect())
-        })
+        self.batch(
+            call,
+            Op::BatchVerifyHash,
+            items,
+            |item| Subject::client_text(item.client),
+            |state, now| {
+                let mut memo = Memo::new();
+                let mut admit = |origin| memo.get(origin, |origin| verifier(state, call.caller, &origin));
+                if state.policy.is_metered() {
+                    let meters = items.iter().map(|item| admit(item.origin).ok()?.meter());
+                    pay_for_batch(&state.policy, call, meters)?;
+                }
+                Ok(items.iter().map(|item| judge(admit(item.origin), item, Due::Nothing, now)).collect())
+            },
+        )
     }
 }
 

@@ -8,6 +8,9 @@ use crate::{
     policy::VerbName,
 };
 
+/// When to come back after the journal took no record: most of what keeps it from that does not pass in less.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
 /// A refusal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -63,6 +66,8 @@ pub enum Refusal {
     DeadlineExceeded,
     /// No such RPC.
     UnknownMethod,
+    /// The journal did not take the record, or not in time.
+    Unrecorded,
     /// The operating system gave no randomness, or something of ours broke.
     Internal,
 }
@@ -85,7 +90,7 @@ impl Refusal {
             }
             Self::NoActiveVersion => Code::FailedPrecondition,
             Self::SealLimitReached | Self::RateLimited { .. } | Self::MessageTooLarge { .. } => Code::ResourceExhausted,
-            Self::Overloaded { .. } => Code::Unavailable,
+            Self::Overloaded { .. } | Self::Unrecorded => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::UnknownMethod => Code::Unimplemented,
             Self::Internal => Code::Internal,
@@ -110,6 +115,7 @@ impl Refusal {
             Self::Undecodable => "UNDECODABLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::Unrecorded => "JOURNAL_UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
     }
@@ -129,6 +135,7 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::Unrecorded => Some(JOURNAL_RETRY),
             _ => None,
         }
     }
@@ -175,6 +182,9 @@ impl fmt::Display for Refusal {
             }
             Self::DeadlineExceeded => f.write_str("the deadline passed before the answer was ready"),
             Self::UnknownMethod => f.write_str("no such RPC here; check the service and method name"),
+            Self::Unrecorded => f.write_str(
+                "the journal takes no records at present, and nothing is granted without one; retry later: the log says what its operator has to do",
+            ),
             Self::Internal => f.write_str("something broke on our side; the log has more under the request id"),
         }
     }

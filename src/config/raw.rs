@@ -20,6 +20,7 @@ section!(Raw {
     keyring: Keyring = Keyring::default(),
     memory: Memory = Memory::default(),
     process: Process = Process::default(),
+    journal: Journal = Journal::default(),
     log: Log = Log::default(),
     limits: Limits = Limits::default(),
     liveauth: LiveAuth = LiveAuth::default(),
@@ -59,6 +60,15 @@ section!(Keyring {
 section!(Memory { require_mlock: bool = false });
 
 section!(Process { landlock: String = "on".into() });
+section!(Journal {
+    enabled: bool = true,
+    path: String = "/var/lib/countersign/journal.jsonl".into(),
+    durability: String = "write".into(),
+    wait_ms: u16 = 50,
+    seal_records: u32 = 65_536,
+    seal_every: String = "10s".into(),
+    verifications: String = "failed".into(),
+});
 
 section!(Log { format: String = "json".into(), level: String = "info".into() });
 

@@ -9,9 +9,10 @@ use std::{
 
 use super::{
     duration::{Lifetime, parse_lifetime, parse_seconds},
-    raw, rule, tls,
+    journal, raw, rule, tls,
 };
 use crate::{
+    audit,
     authority::State,
     grpc::{Limits, tls::TlsSettings},
     hub::{
@@ -45,6 +46,8 @@ pub struct Config {
     pub require_mlock: bool,
     /// Whether the process confines itself.
     pub landlock: Landlock,
+    /// How the journal is kept; `None` where it is switched off.
+    pub journal: Option<audit::Settings>,
     /// Logging.
     pub log: Log,
     /// Limits of the transport.
@@ -59,6 +62,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// How often files are looked at for new content; `None`: only when told to.
     pub poll: Option<Duration>,
+    /// The SHA-256 of the file.
+    pub digest: [u8; 32],
 }
 
 /// Whether the process confines itself to the files it needs, by Landlock.
@@ -252,6 +257,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         },
         require_mlock: raw.memory.require_mlock,
         landlock,
+        journal: raw.journal.enabled.then(|| journal::check(&raw.journal, path)).transpose()?,
         log: Log { format, level: raw.log.level },
         limits: limits(&raw.limits)?,
         seal_limits: seal_limits(&raw.hub)?,
@@ -262,6 +268,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
             "off" => None,
             text => Some(span(text, "reload.poll").map_err(|problem| format!("{problem}; or \"off\""))?),
         },
+        digest: [0; 32],
     };
     config.policy()?;
     // Whether settings fit together is for the rooms they belong to; keys without versions stand in for the real ones.
@@ -320,7 +327,7 @@ fn seal_limits(raw: &raw::Hub) -> Result<SealLimits, String> {
     Ok(SealLimits { alarm: raw.seal_alarm, refuse: raw.seal_limit })
 }
 
-fn span(text: &str, setting: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str, setting: &str) -> Result<Duration, String> {
     match parse_seconds(text).map_err(|problem| format!("{setting}: {problem}"))? {
         seconds @ 1..=3600 => Ok(Duration::from_secs(seconds.unsigned_abs())),
         _ => Err(format!("{setting} must be between 1s and 1h")),

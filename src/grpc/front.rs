@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     audit::{Code, Op, Outcome},
-    authority::{Call, Refusal},
+    authority::{Call, Refusal, Slip},
 };
 
 /// How a request ends whose caller went away, or whose content broke off.
@@ -58,12 +58,7 @@ where
             Err(fault)
         }
         Ok((form, limits)) => match route {
-            Route::Call(op) => {
-                let request_id = &request_id;
-                let exchange =
-                    Exchange { session: &session, request_id, arrived, deadline: arrived, rate: limits.rate };
-                serve(exchange, &parts.headers, body, form, op, &limits, &mut record).await
-            }
+            Route::Call(op) => serve(&parts.headers, body, form, op, &limits, &mut record).await,
             // Boxed, so that the future of a call, which is moved about, has no room set aside for these.
             _ => Box::pin(serve_standard(&session, parts, body, route, arrived, &limits, &mut record)).await,
         },
@@ -96,7 +91,8 @@ impl Record<'_> {
         if !std::mem::replace(&mut self.made, true) {
             let request_id = self.request_id.to_str().unwrap_or_default();
             let Session { caller, account, .. } = self.session;
-            let call = Call { caller, request_id, arrived: self.arrived, allowance: &account.allowance };
+            let (allowance, slip) = (&account.allowance, &Slip::default());
+            let call = Call { caller, request_id, arrived: self.arrived, allowance, slip };
             self.session.transport.authority.0.note(call, self.op, outcome);
         }
     }
@@ -202,9 +198,8 @@ where
     Ok(answer)
 }
 
-/// An RPC of the API. A use case makes its record itself.
+/// An RPC of the API. A use case makes its record itself; its answer is held back until the journal has that record.
 async fn serve<B>(
-    mut exchange: Exchange<'_>,
     headers: &HeaderMap,
     body: B,
     form: Form,
@@ -219,13 +214,13 @@ where
         Form::Grpc => timeout::of_grpc(headers)?,
         Form::Connect(_) => timeout::of_connect(headers)?,
     };
-    let session = exchange.session;
+    let (session, request_id, arrived) = (record.session, record.request_id, record.arrived);
     // It may have waited for as long as its connection did. Its caller has given up by now, or will have before an
     // answer is there: its other calls wait as long.
     let waited = session.lag.wait();
     let left = asked.unwrap_or(limits.deadline).min(limits.deadline);
     let left = left.checked_sub(waited).ok_or(Refusal::DeadlineExceeded)?;
-    exchange.deadline = exchange.arrived + left;
+    let deadline = arrived + left;
     let overloaded = || Refusal::Overloaded { retry_after: SHED_RETRY };
     if limits.is_late(waited, op.makes()) || op.is_batch() && session.presence.is_behind() {
         return Err(overloaded().into());
@@ -234,10 +229,23 @@ where
     let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes()).ok_or_else(overloaded)?;
     let limit = if op.is_batch() { limits.batch_bytes } else { limits.message_bytes };
     let request = match form {
-        Form::Grpc => message::framed(body, limit, exchange.deadline).await?,
-        Form::Connect(_) => message::plain(body, limit, exchange.deadline).await?,
+        Form::Grpc => message::framed(body, limit, deadline).await?,
+        Form::Connect(_) => message::plain(body, limit, deadline).await?,
     };
-    let message = session.presence.give(rpc::call(op, form, &exchange, &request)?);
+    let (done, receipt) = {
+        let slip = Slip::default();
+        let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
+        let done = rpc::call(op, form, &exchange, &request);
+        (done, slip.take())
+    };
+    if let Some(receipt) = receipt {
+        // The use case has made its event, whatever becomes of the answer.
+        record.made = true;
+        if receipt.await.is_err() {
+            return Err(Fault::Answered(status::recorded(&Refusal::Unrecorded)));
+        }
+    }
+    let message = session.presence.give(done?);
     record.made = true;
     Ok(match form {
         Form::Grpc => answer::message(message),

@@ -52,8 +52,9 @@ pub fn start(
     workers: usize,
     counters: Arc<TransportCounters>,
 ) -> io::Result<Server> {
+    let workers = (0..workers.max(1)).map(|index| Worker::start(index, &authority)).collect::<io::Result<_>>()?;
+    let workers: Arc<Vec<Worker>> = Arc::new(workers);
     let transport = Transport::new(authority, limits, reflection, counters);
-    let workers: Arc<Vec<Worker>> = Arc::new((0..workers.max(1)).map(Worker::start).collect::<io::Result<_>>()?);
     let mut server = Server { transport, accepting: Vec::new(), places: Vec::new(), workers: Arc::clone(&workers) };
     for Listener(bound) in listeners {
         let dealer = Dealer { transport: Arc::clone(&server.transport), workers: Arc::clone(&workers) };

@@ -19,7 +19,7 @@ use super::{
     turns::Lag,
 };
 use crate::{
-    authority::{Authority, Call, Refusal},
+    authority::{Authority, Call, Refusal, Slip},
     metrics::TransportCounters,
     policy::{Caller, Rate, batch_units},
 };
@@ -106,7 +106,8 @@ impl Session {
     }
 }
 
-/// One call, from its arrival to its answer.
+/// One call with all of its message, while a use case works on it. It is not for other threads, nor to be held across
+/// a wait: the slip is this thread's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) session: &'a Session,
@@ -114,6 +115,7 @@ pub(super) struct Exchange<'a> {
     pub(super) arrived: Instant,
     pub(super) deadline: Instant,
     pub(super) rate: Option<Rate>,
+    pub(super) slip: &'a Slip,
 }
 
 impl Exchange<'_> {
@@ -128,6 +130,7 @@ impl Exchange<'_> {
             request_id: self.request_id.to_str().unwrap_or_default(),
             arrived: self.arrived,
             allowance: &self.session.account.allowance,
+            slip: self.slip,
         };
         match catch_unwind(AssertUnwindSafe(|| work(&self.session.transport.authority.0, call))) {
             Ok(done) => done.map_err(|refusal| status::recorded(&refusal)),

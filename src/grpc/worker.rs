@@ -26,7 +26,7 @@ use super::{
     session::{Gate, Session, Transport},
     tls::Knock,
 };
-use crate::{metrics::TransportCounters, policy::Caller};
+use crate::{audit::Journal, authority::Authority, metrics::TransportCounters, policy::Caller};
 
 /// How often a worker with connections looks up by itself. A timer that is due before the runtime next wakes costs a
 /// system call when it is set; the deadline of a call is later than this, and so costs none.
@@ -67,14 +67,21 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread.
-    pub(super) fn start(index: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().event_interval(EVENT_INTERVAL).enable_all().build()?;
+    pub(super) fn start(index: usize, authority: &Arc<Authority>) -> io::Result<Self> {
+        let mut builder = Builder::new_current_thread();
+        let resting = Arc::clone(authority);
+        // What the calls of one turn have left for the journal goes there as one group.
+        builder.on_thread_park(move || resting.journal().into_iter().for_each(Journal::rest));
+        let runtime = builder.event_interval(EVENT_INTERVAL).enable_all().build()?;
+        let authority = Arc::clone(authority);
         let (deal, dealt) = mpsc::unbounded_channel();
         let (end, ending) = watch::channel(None);
         let (done, ended) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
         let connections = Arc::clone(&open);
         let thread = thread::Builder::new().name(format!("countersign-{index}")).spawn(move || {
+            authority.journal().into_iter().for_each(Journal::attend);
+            drop(authority);
             run(runtime, dealt, ending, &connections);
             // Nobody waits for a worker that was given up.
             let _ = done.send(());

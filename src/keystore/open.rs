@@ -3,6 +3,7 @@
 use std::{fs::Metadata, path::Path};
 
 use crate::{
+    audit::JournalKeys,
     clock::UnixSeconds,
     crypto::{aead::Suite, arena, mac::MacKey},
     keyring::{Key, KeyKind, KeyName, Kid, Mark, Version},
@@ -29,6 +30,7 @@ pub(super) struct OpenedKeys {
     pub(super) keys: Vec<Key>,
     pub(super) warnings: Vec<Warning>,
     pub(super) sample_secrets: Vec<KeyName>,
+    pub(super) journal: JournalKeys,
 }
 
 /// Reads both files, unwraps the document key and checks the MAC.
@@ -60,9 +62,10 @@ pub(super) fn kek(path: &Path) -> Result<MacKey, KeystoreError> {
 
 /// Opens the service secret and every version of a document whose MAC was checked; `path` is for the errors.
 pub(super) fn keys(key: &DocumentKey, document: &Document, path: &Path) -> Result<OpenedKeys, KeystoreError> {
-    let service_secret = key.unwrap_service_secret(&document.service_secret);
-    service_secret.map_err(|_| KeystoreError::Altered(path.to_owned()))?;
-    let mut opened = OpenedKeys { keys: Vec::new(), warnings: Vec::new(), sample_secrets: Vec::new() };
+    let journal = key.journal_keys(&document.service_secret);
+    zeroize::zeroize_stack::<USE_STACK>();
+    let journal = journal.map_err(|_| KeystoreError::Altered(path.to_owned()))?;
+    let mut opened = OpenedKeys { keys: Vec::new(), warnings: Vec::new(), sample_secrets: Vec::new(), journal };
     for entry in &document.keys {
         let name = name_of(entry, path)?;
         let kind = entry.kind.into();

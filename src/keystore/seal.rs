@@ -6,6 +6,7 @@
 use base64ct::{Base64, Encoding as _};
 
 use crate::{
+    audit::JournalKeys,
     clock::UnixSeconds,
     crypto::{
         aead::{self, NONCE_LEN, Suite, TAG_LEN},
@@ -25,6 +26,10 @@ const KEK: Purpose = Purpose::new("countersign/keyring/kek", 256);
 const WRAP: Purpose = Purpose::new("countersign/keyring/wrap", 256);
 const MAC: Purpose = Purpose::new("countersign/keyring/mac", 256);
 const RECORD: Purpose = Purpose::new("countersign/keyring/record", 256);
+
+/// What the service secret is for; the keyring's id is the context, as above.
+const JOURNAL_SEAL: Purpose = Purpose::new("countersign/journal/seal", 256);
+const JOURNAL_PSEUDONYM: Purpose = Purpose::new("countersign/journal/pseudonym", 256);
 
 /// Bytes of the document key and of the service secret.
 pub(super) const KEY_LEN: usize = 32;
@@ -110,6 +115,13 @@ impl DocumentKey {
     /// Unwraps the service secret.
     pub(super) fn unwrap_service_secret(&self, wrapped: &Wrapped) -> Result<Opened, Unopened> {
         open(self.wrapping_key().expose(), &service_secret_aad(&self.keyring_id), wrapped)
+    }
+
+    /// The keys of the journal. The service secret itself is dropped: only keys derived from it are given out.
+    pub(super) fn journal_keys(&self, wrapped: &Wrapped) -> Result<JournalKeys, Unopened> {
+        let secret = MacKey::new(self.unwrap_service_secret(wrapped)?.material());
+        let derived = |purpose| MacKey::new(kdf::block(&secret, 1, purpose, self.keyring_id.as_bytes()).expose());
+        Ok(JournalKeys::new(derived(JOURNAL_SEAL), derived(JOURNAL_PSEUDONYM), &self.keyring_id))
     }
 
     fn wrapping_key(&self) -> Tag {

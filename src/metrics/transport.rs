@@ -128,15 +128,18 @@ impl Collector for Transport {
             ("failed", &counters.connections_failed),
             ("aged", &counters.connections_aged),
         ] {
-            show(&self.connections.with_label_values(&[result]), counter);
+            show(&self.connections.with_label_values(&[result]), counter.load(Ordering::Relaxed));
         }
         for result in Handshake::ALL {
-            show(&self.handshakes.with_label_values(&[result.name()]), counters.handshakes.of(result));
+            show(
+                &self.handshakes.with_label_values(&[result.name()]),
+                counters.handshakes.of(result).load(Ordering::Relaxed),
+            );
         }
         for (reason, counter) in REJECTIONS.iter().zip(&counters.rejected) {
-            show(&self.rejected.with_label_values(&[*reason]), counter);
+            show(&self.rejected.with_label_values(&[*reason]), counter.load(Ordering::Relaxed));
         }
-        show(&self.http_over_limit, &counters.http_connections_over_limit);
+        show(&self.http_over_limit, counters.http_connections_over_limit.load(Ordering::Relaxed));
         self.open.set(counters.connections_open.load(Ordering::Relaxed));
         self.in_flight.set(counters.in_flight.load(Ordering::Relaxed));
         let own = [&self.open, &self.in_flight].map(Collector::collect).concat();
@@ -146,6 +149,6 @@ impl Collector for Transport {
 }
 
 /// Counters only rise; adding the difference keeps the shown one a counter too.
-fn show(shown: &IntCounter, counter: &AtomicU64) {
-    shown.inc_by(counter.load(Ordering::Relaxed).saturating_sub(shown.get()));
+pub(super) fn show(shown: &IntCounter, count: u64) {
+    shown.inc_by(count.saturating_sub(shown.get()));
 }

@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use countersign::grpc::proto::{
     hub_token_service_client::HubTokenServiceClient, live_auth_service_client::LiveAuthServiceClient,
     verify_hash_request::Origin,
 };
+use countersign::{app::dev::Folder, clock::Clock};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::stock;
@@ -51,6 +53,17 @@ impl Server {
     pub fn countersign() -> Self {
         let binary = env!("CARGO_BIN_EXE_countersign");
         Self::start(Command::new(binary).args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]))
+    }
+
+    /// The same, with a folder whose configuration was changed first.
+    pub fn countersign_with(folder: &Path, from: &str, to: &str) -> Self {
+        let config = Folder::prepare(Some(folder), Clock::system().now()).unwrap().config_file();
+        let text = fs::read_to_string(&config).unwrap();
+        assert!(text.contains(from));
+        fs::write(&config, text.replace(from, to)).unwrap();
+        let binary = env!("CARGO_BIN_EXE_countersign");
+        let args = ["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir"];
+        Self::start(Command::new(binary).args(args).arg(folder))
     }
 
     /// Starts it and waits until it says where it listens and that it is ready.

@@ -6,7 +6,8 @@
 //! - *stock, empty*: one RPC with empty messages, on tonic's own server under `#[tokio::main]`;
 //! - *one runtime, `MintHash`*: this project's service, but with its connections on that one multi-threaded runtime
 //!   in place of a single-threaded one a core;
-//! - the `countersign` binary as `dev` runs it: policy, event and metrics on.
+//! - the `countersign` binary as `dev` runs it: policy, journal and metrics on;
+//! - the same with `journal.enabled = false`.
 //!
 //! Each contender is a process of its own. The load comes from this process: 4 connections of 32 calls each.
 
@@ -55,6 +56,9 @@ async fn compare(rounds: usize, wanted: &str) {
     let began = Instant::now();
     let ours = Server::countersign();
     let ready = began.elapsed();
+    let folder = tempfile::tempdir().unwrap();
+    let journal = "[journal]\npath = \"journal.jsonl\"";
+    let unrecorded = Server::countersign_with(folder.path(), journal, "[journal]\nenabled = false");
     let idle = ours.resident();
     let (token, hash) = (ours.token().await, ours.minted().await);
 
@@ -62,12 +66,14 @@ async fn compare(rounds: usize, wanted: &str) {
         ("stock tonic, empty", &stock, 1, Call::Empty),
         ("one runtime, MintHash", &one_runtime, 1, Call::Mint),
         ("countersign, MintHash", &ours, 1, Call::Mint),
+        ("no journal, MintHash", &unrecorded, 1, Call::Mint),
         ("countersign, VerifyHash", &ours, 1, Call::VerifyHash(hash)),
         ("countersign, Seal 32 B", &ours, 1, Call::Seal(32)),
         ("countersign, Seal 1 KiB", &ours, 1, Call::Seal(1024)),
         ("countersign, Open 32 B", &ours, 1, Call::Open(token.clone())),
         ("countersign, Verify 32 B", &ours, 1, Call::Verify(token)),
         ("countersign, BatchMintHash an item", &ours, BATCH, Call::Batch),
+        ("no journal, BatchMintHash an item", &unrecorded, BATCH, Call::Batch),
     ];
     let contenders: Vec<_> =
         contenders.into_iter().enumerate().filter(|(i, c)| *i == 0 || c.0.contains(wanted)).map(|(_, c)| c).collect();

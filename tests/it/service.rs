@@ -115,6 +115,14 @@ impl Service {
         service
     }
 
+    /// A service that was started in `dir` by other means, with its log there.
+    #[allow(dead_code, reason = "the tests of the journal need it")]
+    pub fn attach(dir: TempDir, child: Child) -> Self {
+        let mut service = Self { dir, child };
+        service.await_ready();
+        service
+    }
+
     fn await_ready(&mut self) {
         let begin = Instant::now();
         while !self.log().contains("\"ready\"") {

@@ -162,6 +162,8 @@ address = "127.0.0.1:0"
 [keyring]
 path = "keyring"
 kek_file = "kek"
+[journal]
+path = "journal.jsonl"
 [[liveauth.domains]]
 name = "jobs.example.com"
 key = "jobs"

@@ -12,8 +12,11 @@ const REFERER: &str = "https://jobs.example.com/planted-page-31c7?q=1";
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story: plant, drive, search")]
-fn nothing_planted_is_found_in_logs_metrics_or_errors() {
-    let service = Service::start(&format!("[log]\nlevel = \"trace\"\n{}", CONFIG.trim_start()));
+fn nothing_planted_is_found_in_logs_metrics_errors_or_the_journal() {
+    let service = Service::start(&format!(
+        "[log]\nlevel = \"trace\"\n{}",
+        CONFIG.trim_start().replace("[journal]\n", "[journal]\nverifications = \"all\"\n")
+    ));
     let mut said = Vec::new();
     let sealed = service.ok(
         "Seal",
@@ -101,6 +104,9 @@ fn nothing_planted_is_found_in_logs_metrics_or_errors() {
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is not as talkative as it can be: {log}");
     said.push(log);
+    let journal = std::fs::read_to_string(dir.path().join("journal.jsonl")).unwrap();
+    assert!(journal.contains("\"op\":\"batch_reseal\"") && journal.contains("\"user\":\""), "{journal}");
+    said.push(journal);
     said.push(std::fs::read_to_string(dir.path().join("keyring")).unwrap());
     let list = run(&["keys", "list", "--config", dir.path().join("config.toml").to_str().unwrap()], b"");
     assert!(list.status.success());

@@ -112,6 +112,7 @@ pub(super) fn pay_for_batch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authority::Slip;
     use crate::policy::{Caller, CallerPattern, Object, ObjectPattern, Rate, Rule, RuleLimits, VerbName, verb};
 
     /// A rule for each, on apps of its own name and one unit at a time.
@@ -133,13 +134,15 @@ mod tests {
 
     fn pay(policy: &Policy, allowance: &Allowance, app: &str) -> Result<(), Refusal> {
         let caller = Caller::Named("x".into());
-        let call = Call { caller: &caller, request_id: "", arrived: allowance.origin, allowance };
+        let slip = Slip::default();
+        let call = Call { caller: &caller, request_id: "", arrived: allowance.origin, allowance, slip: &slip };
         Due::Unit(policy, call).pay(&policy.permit::<verb::Open>(&caller, Object::App(app)).unwrap())
     }
 
     fn pay_batch(policy: &Policy, allowance: &Allowance, apps: &[(&str, usize)]) -> Result<(), Refusal> {
         let caller = Caller::Named("x".into());
-        let call = Call { caller: &caller, request_id: "", arrived: allowance.origin, allowance };
+        let slip = Slip::default();
+        let call = Call { caller: &caller, request_id: "", arrived: allowance.origin, allowance, slip: &slip };
         let items = apps.iter().flat_map(|&(app, items)| std::iter::repeat_n(meter(policy, app), items));
         pay_for_batch(policy, call, items)
     }

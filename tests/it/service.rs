@@ -32,6 +32,7 @@ path = "keyring"
 kek_file = "kek"
 [journal]
 path = "journal.jsonl"
+wait_ms = 1000
 [[liveauth.domains]]
 name = "jobs.example.com"
 key = "jobs"

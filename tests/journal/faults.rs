@@ -200,7 +200,7 @@ fn a_file_that_others_write_to_or_cut_is_not_gone_on_with() {
 
 #[test]
 fn a_pipe_that_nobody_reads_refuses_in_time_and_recovers() {
-    let dir = folder(&config("").replace("journal.jsonl", "pipe"));
+    let dir = folder(&config("wait_ms = 50").replace("journal.jsonl", "pipe"));
     let pipe = dir.path().join("pipe");
     assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap().success());
     let output =
@@ -225,7 +225,7 @@ fn a_pipe_that_nobody_reads_refuses_in_time_and_recovers() {
     is_refused(&service, "stuck");
     judging_goes_on(&service, &minted);
     let mut read = Vec::new();
-    let mut step = [0; 65536];
+    let mut step = [0; 16384];
     until("minting again", || {
         while let Ok(more) = reader.read(&mut step) {
             read.extend_from_slice(&step[..more]);
@@ -245,7 +245,8 @@ fn a_pipe_that_nobody_reads_refuses_in_time_and_recovers() {
 /// Stuck for good, it still ends.
 #[test]
 fn a_stuck_journal_does_not_hold_up_the_end() {
-    let dir = folder(&config("").replace("journal.jsonl", "pipe").replace("[http]", "drain = \"1s\"\n[http]"));
+    let dir =
+        folder(&config("wait_ms = 50").replace("journal.jsonl", "pipe").replace("[http]", "drain = \"1s\"\n[http]"));
     let pipe = dir.path().join("pipe");
     assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap().success());
     let reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();

@@ -49,5 +49,5 @@ impl Client {
 
 /// Whether the file has so many whole lines.
 pub fn wrote(path: &Path, lines: usize) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| bytes.iter().filter(|b| **b == b'\n').count() >= lines)
+    std::fs::read(path).is_ok_and(|bytes| bytes.split(|b| *b == b'\n').count() > lines)
 }

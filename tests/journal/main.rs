@@ -3,8 +3,10 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     unreachable_pub,
-    reason = "tests fail loudly and say what they skip"
+    reason = "tests fail loudly and say what they skip; metrics are numbers of floating point"
 )]
 
 #[path = "../it/service.rs"]

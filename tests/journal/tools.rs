@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use crate::service::{CONFIG, PATIENCE, Service, run, stderr};
 
-/// The configuration with these lines in its `[journal]` section.
+/// The configuration with these lines in its `[journal]` section. On a machine that is busy with other tests a disk may
+/// take longer than a call waits by default.
 pub fn config(lines: &str) -> String {
-    CONFIG.replace("path = \"journal.jsonl\"\n", &format!("path = \"journal.jsonl\"\n{lines}\n"))
+    let given = if lines.contains("wait_ms") { "" } else { "wait_ms = 1000\n" };
+    CONFIG.replace("wait_ms = 1000\n", &format!("{given}{lines}\n"))
 }
 
 pub fn journal(at: &Path) -> PathBuf {

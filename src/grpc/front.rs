@@ -235,7 +235,8 @@ where
     let (done, receipt) = {
         let slip = Slip::default();
         let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
-        let done = rpc::call(op, form, &exchange, &request);
+        // Held back or not, the answer takes its place among those that nobody has taken yet.
+        let done = rpc::call(op, form, &exchange, &request).map(|message| session.presence.give(message));
         (done, slip.take())
     };
     if let Some(receipt) = receipt {
@@ -245,7 +246,7 @@ where
             return Err(Fault::Answered(status::recorded(&Refusal::Unrecorded)));
         }
     }
-    let message = session.presence.give(done?);
+    let message = done?;
     record.made = true;
     Ok(match form {
         Form::Grpc => answer::message(message),

@@ -2,10 +2,12 @@
 
 use std::{
     env, fs,
+    future::Future,
     io::{BufRead as _, BufReader},
-    path::Path,
+    pin::Pin,
     process::{Child, Command, Stdio},
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -14,10 +16,16 @@ use countersign::grpc::proto::{
     hub_token_service_client::HubTokenServiceClient, live_auth_service_client::LiveAuthServiceClient,
     verify_hash_request::Origin,
 };
-use countersign::{app::dev::Folder, clock::Clock};
-use tonic::transport::{Channel, Endpoint};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::{
+    codegen::{Service, http::Uri},
+    transport::{Channel, Endpoint},
+};
 
-use crate::stock;
+use crate::{folder::Folder, stock};
 
 pub const BATCH: usize = 1000;
 const CONNECTIONS: usize = 4;
@@ -43,6 +51,15 @@ pub enum Call {
 pub struct Server {
     process: Child,
     address: String,
+    /// What it lives in, and its TLS listener.
+    folder: Option<Folder>,
+}
+
+/// How the load gets to a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Clear,
+    MutualTls,
 }
 
 impl Server {
@@ -50,20 +67,14 @@ impl Server {
         Self::start(Command::new(env::current_exe().unwrap()).arg(mode))
     }
 
-    pub fn countersign() -> Self {
+    pub fn countersign(journal: bool) -> Self {
         let binary = env!("CARGO_BIN_EXE_countersign");
-        Self::start(Command::new(binary).args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]))
-    }
-
-    /// The same, with a folder whose configuration was changed first.
-    pub fn countersign_with(folder: &Path, from: &str, to: &str) -> Self {
-        let config = Folder::prepare(Some(folder), Clock::system().now()).unwrap().config_file();
-        let text = fs::read_to_string(&config).unwrap();
-        assert!(text.contains(from));
-        fs::write(&config, text.replace(from, to)).unwrap();
-        let binary = env!("CARGO_BIN_EXE_countersign");
-        let args = ["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir"];
-        Self::start(Command::new(binary).args(args).arg(folder))
+        let folder = Folder::new(journal);
+        let mut command = Command::new(binary);
+        command.args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir"]).arg(folder.dir.path());
+        let mut server = Self::start(&mut command);
+        server.folder = Some(folder);
+        server
     }
 
     /// Starts it and waits until it says where it listens and that it is ready.
@@ -79,12 +90,20 @@ impl Server {
                 break;
             }
         }
-        Self { process, address: address.expect("the server says where it listens") }
+        Self { process, address: address.expect("the server says where it listens"), folder: None }
     }
 
-    async fn channel(&self) -> Channel {
+    async fn channel(&self, way: Way) -> Channel {
         let endpoint = Endpoint::from_shared(self.address.clone()).unwrap();
-        endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(8 << 20).connect().await.unwrap()
+        let endpoint = endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(8 << 20);
+        match way {
+            Way::Clear => endpoint.connect().await.unwrap(),
+            Way::MutualTls => {
+                let folder = self.folder.as_ref().expect("this server has a TLS listener");
+                let (connector, address) = (TlsConnector::from(Arc::clone(&folder.client)), folder.tls.clone());
+                endpoint.connect_with_connector(Tls { connector, address }).await.unwrap()
+            }
+        }
     }
 
     /// Seconds of CPU so far, all threads.
@@ -102,11 +121,11 @@ impl Server {
     }
 
     /// Seconds of the server's CPU per call, and calls a second.
-    pub async fn run(&self, calls: usize, call: &Call) -> (f64, f64) {
+    pub async fn run(&self, way: Way, calls: usize, call: &Call) -> (f64, f64) {
         let call = Arc::new(call.clone());
         let mut channels = Vec::new();
         for _ in 0..CONNECTIONS {
-            channels.push(self.channel().await);
+            channels.push(self.channel(way).await);
         }
         let each = calls / (CONNECTIONS * STREAMS);
         let (cpu, began) = (self.cpu(), Instant::now());
@@ -124,12 +143,12 @@ impl Server {
     }
 
     pub async fn token(&self) -> String {
-        let mut client = HubTokenServiceClient::new(self.channel().await);
+        let mut client = HubTokenServiceClient::new(self.channel(Way::Clear).await);
         client.seal(seal_request(32)).await.unwrap().into_inner().auth
     }
 
     pub async fn minted(&self) -> VerifyHashRequest {
-        let mut client = LiveAuthServiceClient::new(self.channel().await);
+        let mut client = LiveAuthServiceClient::new(self.channel(Way::Clear).await);
         let minted = client.mint_hash(mint_request(42)).await.unwrap().into_inner();
         VerifyHashRequest {
             origin: Some(Origin::Domain(DOMAIN.into())),
@@ -137,6 +156,32 @@ impl Server {
             expires: minted.expires.to_string(),
             hash: minted.hash,
         }
+    }
+}
+
+/// Connects with the caller's certificate, whatever address it is asked for.
+struct Tls {
+    connector: TlsConnector,
+    address: String,
+}
+
+impl Service<Uri> for Tls {
+    type Response = TokioIo<tokio_rustls::client::TlsStream<TcpStream>>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let (connector, address) = (self.connector.clone(), self.address.clone());
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let name = ServerName::try_from("127.0.0.1").expect("an address is a server name");
+            Ok(TokioIo::new(connector.connect(name, stream).await?))
+        })
     }
 }
 

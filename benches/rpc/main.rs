@@ -6,8 +6,8 @@
 //! - *stock, empty*: one RPC with empty messages, on tonic's own server under `#[tokio::main]`;
 //! - *one runtime, `MintHash`*: this project's service, but with its connections on that one multi-threaded runtime
 //!   in place of a single-threaded one a core;
-//! - the `countersign` binary as `dev` runs it: policy, journal and metrics on;
-//! - the same with `journal.enabled = false`.
+//! - the `countersign` binary: policy, event and metrics always on; over TCP in clear or over TLS 1.3 with client
+//!   certificates, with the journal and without.
 //!
 //! Each contender is a process of its own. The load comes from this process: 4 connections of 32 calls each.
 
@@ -19,13 +19,14 @@
     reason = "a benchmark"
 )]
 
+mod folder;
 mod load;
 mod one_runtime;
 mod stock;
 
 use std::{env, time::Instant};
 
-use load::{BATCH, Call, Server};
+use load::{BATCH, Call, Server, Way};
 
 const CALLS: usize = 60_000;
 const BATCHES: usize = 512;
@@ -54,34 +55,34 @@ async fn compare(rounds: usize, wanted: &str) {
     let stock = Server::this("--stock");
     let one_runtime = Server::this("--one-runtime");
     let began = Instant::now();
-    let ours = Server::countersign();
+    let ours = Server::countersign(false);
     let ready = began.elapsed();
-    let folder = tempfile::tempdir().unwrap();
-    let journal = "[journal]\npath = \"journal.jsonl\"";
-    let unrecorded = Server::countersign_with(folder.path(), journal, "[journal]\nenabled = false");
     let idle = ours.resident();
     let (token, hash) = (ours.token().await, ours.minted().await);
+    let recording = Server::countersign(true);
+    let (clear, tls) = (Way::Clear, Way::MutualTls);
 
     let contenders = [
-        ("stock tonic, empty", &stock, 1, Call::Empty),
-        ("one runtime, MintHash", &one_runtime, 1, Call::Mint),
-        ("countersign, MintHash", &ours, 1, Call::Mint),
-        ("no journal, MintHash", &unrecorded, 1, Call::Mint),
-        ("countersign, VerifyHash", &ours, 1, Call::VerifyHash(hash)),
-        ("countersign, Seal 32 B", &ours, 1, Call::Seal(32)),
-        ("countersign, Seal 1 KiB", &ours, 1, Call::Seal(1024)),
-        ("countersign, Open 32 B", &ours, 1, Call::Open(token.clone())),
-        ("countersign, Verify 32 B", &ours, 1, Call::Verify(token)),
-        ("countersign, BatchMintHash an item", &ours, BATCH, Call::Batch),
-        ("no journal, BatchMintHash an item", &unrecorded, BATCH, Call::Batch),
+        ("stock tonic, empty", &stock, clear, 1, Call::Empty),
+        ("one runtime, MintHash", &one_runtime, clear, 1, Call::Mint),
+        ("countersign, MintHash", &ours, clear, 1, Call::Mint),
+        ("countersign, MintHash, journal", &recording, clear, 1, Call::Mint),
+        ("countersign, MintHash, mTLS", &ours, tls, 1, Call::Mint),
+        ("countersign, MintHash, mTLS + journal", &recording, tls, 1, Call::Mint),
+        ("countersign, VerifyHash", &ours, clear, 1, Call::VerifyHash(hash)),
+        ("countersign, Seal 32 B", &ours, clear, 1, Call::Seal(32)),
+        ("countersign, Seal 1 KiB", &ours, clear, 1, Call::Seal(1024)),
+        ("countersign, Open 32 B", &ours, clear, 1, Call::Open(token.clone())),
+        ("countersign, Verify 32 B", &ours, clear, 1, Call::Verify(token)),
+        ("countersign, BatchMintHash an item", &ours, clear, BATCH, Call::Batch),
     ];
     let contenders: Vec<_> =
         contenders.into_iter().enumerate().filter(|(i, c)| *i == 0 || c.0.contains(wanted)).map(|(_, c)| c).collect();
     let mut results: Vec<Result> =
         contenders.iter().map(|(name, ..)| Result { name, cpu: Vec::new(), rate: Vec::new() }).collect();
     for round in 0..=rounds {
-        for ((_, server, items, call), result) in contenders.iter().zip(&mut results) {
-            let (cpu, rate) = server.run(if *items == 1 { CALLS } else { BATCHES }, call).await;
+        for ((_, server, way, items, call), result) in contenders.iter().zip(&mut results) {
+            let (cpu, rate) = server.run(*way, if *items == 1 { CALLS } else { BATCHES }, call).await;
             // The first round warms up.
             if round > 0 {
                 result.cpu.push(cpu / *items as f64);

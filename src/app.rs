@@ -240,13 +240,15 @@ async fn serve(
         let taken = reload::look(&reloader, cause, &authority, &metrics, &readiness).await;
         // A reload may have taken more memory for keys.
         readiness.set_protections(running.protections.clone().with_key_memory().lines());
+        let was_taken = taken.is_some();
         if let Some(taken) = taken {
             doors.taken(&metrics, &readiness);
             server.reload_limits(taken.limits);
             config = taken;
             advise(&config);
         }
-        if cause == Cause::Poll {
+        // A configuration that was refused must not keep a certificate or a revocation list from being taken up.
+        if cause == Cause::Poll || !was_taken {
             tls::look(&doors, &metrics, &readiness, authority.clock().now()).await;
         }
     };

@@ -8,7 +8,7 @@ mod reload;
 mod tls;
 mod transport;
 
-pub use reload::{ReloadResult, Reloads};
+pub use reload::{ReloadResult, Reloaded, Reloads};
 pub use tls::{Handshake, Handshakes, TlsDates};
 pub use transport::TransportCounters;
 

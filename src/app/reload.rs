@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     http::Readiness,
     keystore,
-    metrics::{Metrics, ReloadResult},
+    metrics::{Metrics, ReloadResult, Reloaded},
 };
 
 /// How often files that change while they are read are read again.
@@ -95,7 +95,7 @@ impl Reloader {
         }
         for _ in 0..ATTEMPTS {
             self.seen = Some(before);
-            let (files, loaded) = self.load(authority);
+            let (files, loaded) = self.load(cause, authority);
             if files != self.files {
                 // What was not watched may have changed already.
                 self.files = files;
@@ -104,7 +104,14 @@ impl Reloader {
             }
             let after = self.watch.fingerprint(&self.files);
             if after == before {
-                return Some(loaded.and_then(|built| self.swap(built, authority)));
+                return Some(loaded.and_then(|built| {
+                    let swapped = self.swap(built, authority);
+                    if swapped.is_err() {
+                        // The files are good, and what stood in the way will pass: they are taken at the next look.
+                        self.seen = None;
+                    }
+                    swapped
+                }));
             }
             before = after;
         }
@@ -133,7 +140,7 @@ impl Reloader {
     }
 
     /// What the new configuration says is to be watched, and what was built.
-    fn load(&self, authority: &Authority) -> (Vec<PathBuf>, Result<Built, String>) {
+    fn load(&self, cause: Cause, authority: &Authority) -> (Vec<PathBuf>, Result<Built, String>) {
         // The file may be a link that leads elsewhere by now, and so may what it names.
         let inside = self.confined.allows(&Confinement::of(&self.running, &self.options));
         let config = inside.and_then(|()| Config::load(&self.options.config_file).map_err(|error| error.to_string()));
@@ -142,10 +149,10 @@ impl Reloader {
             Err(problem) => return (self.files.clone(), Err(problem)),
         };
         let files = files(&config, &self.options);
-        (files, self.build(config, authority))
+        (files, self.build(cause, config, authority))
     }
 
-    fn build(&self, config: Config, authority: &Authority) -> Result<Built, String> {
+    fn build(&self, cause: Cause, config: Config, authority: &Authority) -> Result<Built, String> {
         same_where_it_must_be(&self.running, &config)?;
         self.confined.allows(&Confinement::of(&config, &self.options))?;
         if config.rules.is_empty() && self.options.dev.is_none() {
@@ -154,7 +161,11 @@ impl Reloader {
         let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
         startup::judge_keys(&loaded, self.options.dev.is_some()).map_err(|failure| failure.message)?;
         let state = config.build(loaded.keys, Some(&authority.state()))?;
-        let certificates = self.doors.prepare(&config.tls)?;
+        let certificates = match self.doors.prepare(&config.tls) {
+            // They are looked at by themselves, and what is wrong with them must not keep a rule from being taken away.
+            Err(_) if cause == Cause::Poll && config.tls == self.running.tls => Swap::none(),
+            prepared => prepared?,
+        };
         Ok(Built { config, state, certificates, generation: loaded.generation, keyring_id: loaded.keyring_id })
     }
 }
@@ -194,13 +205,13 @@ pub(super) async fn look(
     let now = authority.clock().now();
     match outcome {
         Ok(config) => {
-            metrics.reloads.note(ReloadResult::Swapped, now);
+            metrics.reloads.note(Reloaded::State, ReloadResult::Swapped, now);
             readiness.set_reload_problem(None);
             tracing::info!(cause = cause.name(), "reloaded configuration, policy and keyring");
             Some(config)
         }
         Err(problem) => {
-            metrics.reloads.note(ReloadResult::Refused, now);
+            metrics.reloads.note(Reloaded::State, ReloadResult::Refused, now);
             tracing::error!(cause = cause.name(), problem, "reload refused; the state before it goes on serving");
             if let Some(journal) = authority.journal() {
                 // Nothing has changed, so nothing waits for this record.

@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, UnixSeconds},
     grpc::tls::{Door, Prepared, TlsSettings, claim_provider},
     http::Readiness,
-    metrics::{Metrics, ReloadResult},
+    metrics::{Metrics, ReloadResult, Reloaded},
 };
 
 /// All of them.
@@ -23,6 +23,11 @@ pub(super) struct Doors {
 pub(super) struct Swap(Vec<(Arc<Door>, Prepared)>);
 
 impl Swap {
+    /// Leaves everything as it is.
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Swaps it in, for connections from now on.
     pub(super) fn put_in_force(self) {
         for (door, prepared) in self.0 {
@@ -69,6 +74,7 @@ impl Doors {
     pub(super) fn taken(&self, metrics: &Metrics, readiness: &Readiness) {
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = None;
         readiness.set_tls_problem(None);
+        metrics.reloads.serves(Reloaded::Tls);
         self.show(metrics);
     }
 
@@ -103,14 +109,14 @@ pub(super) async fn look(doors: &Arc<Doors>, metrics: &Metrics, readiness: &Read
             }
             swap.put_in_force();
             doors.taken(metrics, readiness);
-            metrics.reloads.note(ReloadResult::Swapped, now);
+            metrics.reloads.note(Reloaded::Tls, ReloadResult::Swapped, now);
             tracing::info!(listeners, "TLS files reloaded; connections from now on get them");
         }
         Err(problem) => {
             if doors.note(Some(problem.clone())).as_ref() == Some(&problem) {
                 return;
             }
-            metrics.reloads.note(ReloadResult::Refused, now);
+            metrics.reloads.note(Reloaded::Tls, ReloadResult::Refused, now);
             tracing::error!(problem, "TLS files refused; those before them go on serving");
             readiness.set_tls_problem(Some(format!("files refused, those before them serve: {problem}")));
         }

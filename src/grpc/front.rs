@@ -184,7 +184,8 @@ where
     } else {
         let asked = timeout::of_grpc(&parts.headers)?;
         let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
-        let message = message::framed(body, limits.message_bytes, deadline).await?;
+        let message =
+            message::framed(body, limits.message_bytes, deadline, &session.transport.counters.receiving).await?;
         // Tonic's codec would call it our own fault.
         HealthCheckRequest::decode(message.get(PREFIX..).unwrap_or_default()).map_err(|_| Refusal::Undecodable)?;
         grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await
@@ -226,12 +227,13 @@ where
         return Err(overloaded().into());
     }
     let counters = &session.transport.counters;
-    let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes()).ok_or_else(overloaded)?;
     let limit = if op.is_batch() { limits.batch_bytes } else { limits.message_bytes };
     let request = match form {
-        Form::Grpc => message::framed(body, limit, deadline).await?,
-        Form::Connect(_) => message::plain(body, limit, deadline).await?,
+        Form::Grpc => message::framed(body, limit, deadline, &counters.receiving).await?,
+        Form::Connect(_) => message::plain(body, limit, deadline, &counters.receiving).await?,
     };
+    // Not before it is all there: else whoever begins calls and does not go on would take the places of others.
+    let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes()).ok_or_else(overloaded)?;
     let (done, receipt) = {
         let slip = Slip::default();
         let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };

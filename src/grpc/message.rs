@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     future::{Future as _, poll_fn},
     pin::{Pin, pin},
+    sync::atomic::{AtomicI64, Ordering},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -67,12 +68,12 @@ impl From<Rejection> for Fault {
 ///
 /// # Errors
 /// Too large (as soon as the prefix says so, or more comes than it said), compressed, torn, more than one, or too slow.
-pub(super) async fn framed<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+pub(super) async fn framed<B>(body: B, limit: usize, deadline: Instant, late: &AtomicI64) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes>,
 {
     let mut body = pin!(body);
-    let read = read_framed(body.as_mut(), limit, deadline).await;
+    let read = read_framed(body.as_mut(), limit, deadline, late).await;
     discard_after(&read, body, deadline).await;
     read
 }
@@ -81,12 +82,12 @@ where
 ///
 /// # Errors
 /// Too large, or too slow.
-pub(super) async fn plain<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+pub(super) async fn plain<B>(body: B, limit: usize, deadline: Instant, late: &AtomicI64) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes>,
 {
     let mut body = pin!(body);
-    let read = read_plain(body.as_mut(), limit, deadline).await;
+    let read = read_plain(body.as_mut(), limit, deadline, late).await;
     discard_after(&read, body, deadline).await;
     read
 }
@@ -120,11 +121,11 @@ where
     }
 }
 
-async fn read_framed<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+async fn read_framed<B>(body: B, limit: usize, deadline: Instant, late: &AtomicI64) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes>,
 {
-    let bytes = collect(body, deadline, |bytes| match prefix(bytes) {
+    let bytes = collect(body, deadline, late, |bytes| match prefix(bytes) {
         None => Ok(PREFIX),
         Some((0, length)) if length <= limit => Ok(PREFIX + length),
         Some((0, _)) => Err(Refusal::MessageTooLarge { limit }.into()),
@@ -142,14 +143,14 @@ where
     }
 }
 
-async fn read_plain<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Fault>
+async fn read_plain<B>(body: B, limit: usize, deadline: Instant, late: &AtomicI64) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes>,
 {
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::MessageTooLarge { limit }.into());
     }
-    match collect(body, deadline, |_| Ok(limit)).await? {
+    match collect(body, deadline, late, |_| Ok(limit)).await? {
         Collected::Whole { bytes, .. } => Ok(bytes),
         Collected::Overlong => Err(Refusal::MessageTooLarge { limit }.into()),
     }
@@ -163,10 +164,11 @@ enum Collected {
     Overlong,
 }
 
-/// Reads to the end of the body. `allowed` looks at what is there so far and says how much may come in all.
+/// Reads to the end of the body; one that is not all there at once is counted in `late` meanwhile. `allowed` looks at what is there so far and says how much may come in all.
 async fn collect<B>(
     body: B,
     deadline: Instant,
+    late: &AtomicI64,
     allowed: impl Fn(&[u8]) -> Result<usize, Fault>,
 ) -> Result<Collected, Fault>
 where
@@ -210,9 +212,26 @@ where
     if let Poll::Ready(read) = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
         return read;
     }
+    let _late = Late::new(late);
     match tokio::time::timeout_at(deadline.into(), reading).await {
         Ok(read) => read,
         Err(_elapsed) => Err(Refusal::DeadlineExceeded.into()),
+    }
+}
+
+/// One more, for as long as it is there.
+struct Late<'a>(&'a AtomicI64);
+
+impl<'a> Late<'a> {
+    fn new(count: &'a AtomicI64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -303,7 +322,8 @@ mod tests {
     fn read(parts: &[&[u8]], ends: bool) -> Result<Bytes, Fault> {
         let parts = Parts(parts.iter().map(|part| part.to_vec()).collect(), ends);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async { framed(parts, 8, Instant::now() + Duration::from_millis(20)).await })
+        runtime
+            .block_on(async { framed(parts, 8, Instant::now() + Duration::from_millis(20), &AtomicI64::new(0)).await })
     }
 
     const REFUSED: fn(Refusal) -> Result<Bytes, Fault> = |refusal| Err(Fault::Refused(refusal));
@@ -347,7 +367,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let read = |part: &[u8]| {
             let body = Cancelled(Parts([part.to_vec()].into(), true));
-            runtime.block_on(async { framed(body, 8, Instant::now() + Duration::from_secs(60)).await })
+            runtime
+                .block_on(async { framed(body, 8, Instant::now() + Duration::from_secs(60), &AtomicI64::new(0)).await })
         };
         assert_eq!(read(&[0, 0, 0, 0, 3, 1]), Err(Fault::Broken));
         assert!(read(&[0, 0, 0, 0, 1, 1]).is_ok());
@@ -369,7 +390,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let read = |parts: Vec<Vec<u8>>| {
             let deadline = Instant::now() + Duration::from_millis(20);
-            runtime.block_on(async { plain(Parts(parts.into(), false), 4, deadline).await })
+            runtime.block_on(async { plain(Parts(parts.into(), false), 4, deadline, &AtomicI64::new(0)).await })
         };
         assert_eq!(read(vec![vec![0; 5]]), REFUSED(Refusal::MessageTooLarge { limit: 4 }));
         assert_eq!(read(vec![vec![0; 2], vec![0; 2], vec![0; 1]]), REFUSED(Refusal::MessageTooLarge { limit: 4 }));

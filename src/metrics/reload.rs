@@ -1,5 +1,7 @@
 //! Reloads: how many, how they went, and whether what serves is what lies on disk.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, opts};
 
 use super::register;
@@ -14,12 +16,23 @@ pub enum ReloadResult {
     Refused,
 }
 
+/// What is reloaded by itself: the state that decides calls, or the files of TLS listeners.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reloaded {
+    /// Configuration, policy and keyring.
+    State,
+    /// Certificates, keys, CAs and revocation lists.
+    Tls,
+}
+
 /// Reload metrics.
 pub struct Reloads {
     total: IntCounterVec,
     last_ok: IntGauge,
     last_at: IntGauge,
     polls: IntCounter,
+    /// By [`Reloaded`]: whether what lies on disk was refused.
+    refused: [AtomicBool; 2],
 }
 
 impl Reloads {
@@ -28,7 +41,7 @@ impl Reloads {
             .expect("the name and label are well-formed");
         let last_ok = IntGauge::new(
             "countersign_reload_last_successful",
-            "1 where the last reload (or the start) was taken, 0 where it was refused and the old state serves.",
+            "1 where what lies on disk serves, 0 where some of it was refused and the old state serves.",
         )
         .expect("the name is well-formed");
         let last_at = IntGauge::new(
@@ -45,7 +58,7 @@ impl Reloads {
         register(registry, total.clone());
         register(registry, last_ok.clone());
         register(registry, last_at.clone());
-        let reloads = Self { total, last_ok, last_at, polls };
+        let reloads = Self { total, last_ok, last_at, polls, refused: Default::default() };
         for result in ["swapped", "refused"] {
             reloads.total.with_label_values(&[result]);
         }
@@ -63,12 +76,21 @@ impl Reloads {
         self.polls.inc();
     }
 
-    /// Notes a reload.
-    pub fn note(&self, result: ReloadResult, at: UnixSeconds) {
+    /// Notes that what lies on disk of this kind serves.
+    pub fn serves(&self, what: Reloaded) {
+        self.refused[what as usize].store(false, Ordering::Relaxed);
+        let all_good = self.refused.iter().all(|refused| !refused.load(Ordering::Relaxed));
+        self.last_ok.set(all_good.into());
+    }
+
+    /// Notes a reload. What was refused of the other kind stays refused.
+    pub fn note(&self, what: Reloaded, result: ReloadResult, at: UnixSeconds) {
+        self.refused[what as usize].store(result == ReloadResult::Refused, Ordering::Relaxed);
         match result {
             ReloadResult::Swapped => {
                 self.total.with_label_values(&["swapped"]).inc();
-                self.started(at);
+                self.serves(what);
+                self.last_at.set(at.0);
             }
             ReloadResult::Refused => {
                 self.total.with_label_values(&["refused"]).inc();

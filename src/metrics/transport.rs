@@ -37,8 +37,10 @@ pub struct TransportCounters {
     pub connections_aged: AtomicU64,
     /// TLS handshakes.
     pub handshakes: Handshakes,
-    /// Calls under way now.
+    /// Calls under way now, from when their content is there.
     pub in_flight: AtomicI64,
+    /// Requests that are waited for, since not all of their content came at once.
+    pub receiving: AtomicI64,
     rejected: [AtomicU64; REJECTIONS.len()],
 }
 
@@ -76,6 +78,7 @@ pub(super) struct Transport {
     http_over_limit: IntCounter,
     open: IntGauge,
     in_flight: IntGauge,
+    receiving: IntGauge,
 }
 
 impl Transport {
@@ -97,7 +100,12 @@ impl Transport {
             "Connections to the HTTP port that were closed at once because it had as many as it takes.",
         );
         let open = IntGauge::new("countersign_connections_open", "Connections open now.");
-        let in_flight = IntGauge::new("countersign_requests_in_flight", "Calls under way now.");
+        let in_flight =
+            IntGauge::new("countersign_requests_in_flight", "Calls under way now, from when their content is there.");
+        let receiving = IntGauge::new(
+            "countersign_requests_receiving",
+            "Requests that are waited for now, since not all of their content came at once.",
+        );
         Self {
             counters,
             connections: connections.expect("the name and label are well-formed"),
@@ -106,13 +114,14 @@ impl Transport {
             http_over_limit: http_over_limit.expect("the name is well-formed"),
             open: open.expect("the name is well-formed"),
             in_flight: in_flight.expect("the name is well-formed"),
+            receiving: receiving.expect("the name is well-formed"),
         }
     }
 }
 
 impl Collector for Transport {
     fn desc(&self) -> Vec<&Desc> {
-        let own = [&self.open, &self.in_flight].map(Collector::desc).concat();
+        let own = [&self.open, &self.in_flight, &self.receiving].map(Collector::desc).concat();
         let doors = [&self.connections, &self.handshakes].map(Collector::desc).concat();
         [doors, self.rejected.desc(), self.http_over_limit.desc(), own].concat()
     }
@@ -142,7 +151,8 @@ impl Collector for Transport {
         show(&self.http_over_limit, counters.http_connections_over_limit.load(Ordering::Relaxed));
         self.open.set(counters.connections_open.load(Ordering::Relaxed));
         self.in_flight.set(counters.in_flight.load(Ordering::Relaxed));
-        let own = [&self.open, &self.in_flight].map(Collector::collect).concat();
+        self.receiving.set(counters.receiving.load(Ordering::Relaxed));
+        let own = [&self.open, &self.in_flight, &self.receiving].map(Collector::collect).concat();
         let doors = [&self.connections, &self.handshakes].map(Collector::collect).concat();
         [doors, self.rejected.collect(), self.http_over_limit.collect(), own].concat()
     }

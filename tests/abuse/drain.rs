@@ -96,7 +96,7 @@ fn a_slow_writer_of_a_request_is_dropped_at_the_deadline() {
     let mut peer = Peer::greeted(&service);
     assert!(peer.call(1, MINT, None));
     peer.send(DATA, 0, 1, &[0, 0, 0, 0, 20, 10]);
-    service.await_metric("countersign_requests_in_flight", 1);
+    service.await_metric("countersign_requests_receiving", 1);
     service.signal("TERM");
     assert!(peer.until(|frame| frame.kind == GOAWAY).is_some());
     let begin = Instant::now();
@@ -112,7 +112,7 @@ fn what_was_in_flight_is_finished_and_answered() {
     let service = service();
     let mut peer = Peer::greeted(&service);
     assert!(peer.call(1, MINT, None));
-    service.await_metric("countersign_requests_in_flight", 1);
+    service.await_metric("countersign_requests_receiving", 1);
     service.signal("TERM");
     assert!(peer.until(|frame| frame.kind == GOAWAY).is_some());
     // The rest of the request, after the drain has begun.

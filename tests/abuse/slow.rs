@@ -61,6 +61,20 @@ fn a_request_whose_content_dribbles_ends_at_its_deadline() {
     service.await_metric(seen, 2);
 }
 
+/// More of them than there are places for calls.
+#[test]
+fn calls_whose_content_never_comes_take_no_places() {
+    let service = Service::start(&format!("[limits]\nin_flight = 8\ndeadline = \"60s\"\n{CONFIG}"));
+    let mut peer = Peer::greeted(&service);
+    for call in 0..12 {
+        assert!(peer.call(2 * call + 1, MINT, None));
+    }
+    service.await_metric("countersign_requests_receiving", 12);
+    service.serves_others();
+    drop(peer);
+    service.await_metric("countersign_requests_receiving", 0);
+}
+
 /// A header block that is never finished holds its own connection and nothing else.
 #[test]
 fn a_header_that_is_never_finished_is_its_own_affair() {

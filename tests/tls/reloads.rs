@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc};
 
 use crate::{
     guarded::{Guarded, LISTENER, config, config_with, put},
-    issuer::{Authority, Wanted},
+    issuer::{Authority, CALLER, Wanted},
     peer::{Peer, client},
     service::Service,
 };
@@ -109,6 +109,21 @@ fn a_new_revocation_list_keeps_out_who_was_let_in_before() {
     fs::write(guarded.tls().join("ca.crl"), Authority::new("test CA").list(&[], 2090)).unwrap();
     guarded.service.await_log("is not signed by its key", 1);
     assert_eq!(guarded.mint_as("caller", &[]).status.code(), Some(4));
+}
+
+/// What lies on disk is bad in one place, and a caller is to lose its rights.
+#[test]
+fn a_bad_certificate_keeps_no_rule_from_being_taken_away() {
+    let guarded = Guarded::start_with(&config_with(LISTENER, POLLED));
+    assert!(guarded.mint_as("caller", &[]).status.success());
+    fs::write(guarded.tls().join("tls.crt"), "").unwrap();
+    guarded.service.await_log("TLS files refused", 1);
+    let path = guarded.service.dir.path().join("config.toml");
+    let without = fs::read_to_string(&path).unwrap().replace(CALLER, "spiffe://example.org/somebody/else");
+    fs::write(&path, without).unwrap();
+    guarded.service.await_log("\"reloaded configuration", 1);
+    assert_eq!(guarded.mint_as("caller", &[]).status.code(), Some(3));
+    guarded.await_metric("countersign_reload_last_successful 0");
 }
 
 #[test]

@@ -40,8 +40,10 @@ fn a_key_that_others_can_read() {
 }
 
 #[test]
-fn a_ca_file_that_everybody_can_write() {
-    spoilt(&["ca.crt", "chmod o-w"], |tls, _| mode(&tls.join("ca.crt"), 0o666));
+fn a_ca_file_that_others_can_write() {
+    for loose in [0o666, 0o602, 0o660] {
+        spoilt(&["ca.crt", "chmod go-w"], |tls, _| mode(&tls.join("ca.crt"), loose));
+    }
 }
 
 #[test]

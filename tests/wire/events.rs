@@ -101,7 +101,7 @@ async fn a_caller_who_leaves_before_the_answer_makes_an_event() {
     let call = running.begin_call(MINT).await;
     assert!(running.events().is_empty());
     call.abort();
-    running.until(|counters| counters.in_flight.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
+    running.until(|counters| counters.receiving.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
     while running.events().is_empty() {
         tokio::task::yield_now().await;
     }

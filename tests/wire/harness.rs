@@ -173,7 +173,7 @@ impl Running {
             // Ends with the connection, when the server drops it.
             let _ = connection.send_request(request).await;
         });
-        self.until(|counters| counters.in_flight.load(std::sync::atomic::Ordering::Relaxed) == 1).await;
+        self.until(|counters| counters.receiving.load(std::sync::atomic::Ordering::Relaxed) == 1).await;
         task
     }
 

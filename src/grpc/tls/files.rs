@@ -97,12 +97,13 @@ struct Folder {
 }
 
 impl Folders {
-    /// A file that anybody may read, but not anybody write.
+    /// A file that anybody may read, but nobody but root or us write: whoever writes it says whom we trust.
     fn read(&mut self, what: &str, path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
         let (file, metadata) = self.open(what, path)?;
         let shown = path.display();
-        if metadata.mode() & 0o002 != 0 {
-            return Err((false, format!("{what} {shown} can be written by everybody; run: chmod o-w {shown}")));
+        owned_by_root_or_us(what, path, &metadata)?;
+        if metadata.mode() & 0o022 != 0 {
+            return Err((false, format!("{what} {shown} can be written by others; run: chmod go-w {shown}")));
         }
         let mut bytes = Vec::new();
         file.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(what, path, &error))?;
@@ -116,10 +117,7 @@ impl Folders {
     fn read_secret(&mut self, what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
         let (mut file, metadata) = self.open(what, path)?;
         let shown = path.display();
-        if metadata.uid() != 0 && metadata.uid() != geteuid().as_raw() {
-            let owner = metadata.uid();
-            return Err((false, format!("{what} {shown} belongs to user {owner}; it must belong to root or to us")));
-        }
+        owned_by_root_or_us(what, path, &metadata)?;
         let allowed = if is_our_group(metadata.gid()) { 0o040 } else { 0 };
         if metadata.mode() & 0o077 & !allowed != 0 {
             let mode = metadata.mode() & 0o7777;
@@ -180,6 +178,14 @@ impl Folder {
         let inside = Path::new(OsStr::from_bytes(target.as_bytes())).strip_prefix(DATA).ok()?;
         Some(inside.as_os_str().to_owned())
     }
+}
+
+fn owned_by_root_or_us(what: &str, path: &Path, metadata: &Metadata) -> Result<(), Unreadable> {
+    let owner = metadata.uid();
+    if owner == 0 || owner == geteuid().as_raw() {
+        return Ok(());
+    }
+    Err((false, format!("{what} {} belongs to user {owner}; it must belong to root or to us", path.display())))
 }
 
 fn unreadable(what: &str, path: &Path, error: &io::Error) -> Unreadable {

@@ -3,6 +3,7 @@
 
 pub mod confinement;
 pub mod dev;
+mod idle;
 mod log;
 mod reload;
 mod startup;
@@ -226,6 +227,7 @@ async fn serve(
     announce(&endpoints);
 
     doors.show(&metrics);
+    idle::give_back_the_start();
     let reloader = Arc::new(Mutex::new(reloader));
     let signal = loop {
         let cause = tokio::select! {

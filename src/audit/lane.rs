@@ -49,7 +49,18 @@ struct Held {
     /// The number of the next record.
     next: u64,
     waiters: Vec<(u64, Waker)>,
-    refused: Vec<Range<u64>>,
+    /// What was refused and is still asked for, in order.
+    refused: Vec<Refused>,
+    /// Records that are not decided, and that nobody asks for any more.
+    left: Vec<u64>,
+}
+
+/// Records that were refused together.
+#[derive(Debug)]
+struct Refused {
+    range: Range<u64>,
+    /// How many of their receipts there still are; with the last, all of it is forgotten.
+    receipts: u64,
 }
 
 /// Tails of records, end to end.
@@ -121,6 +132,7 @@ impl Lane {
             let mut held = self.held();
             self.decided.fetch_max(upto, Ordering::AcqRel);
             let ready = held.waiters.iter().filter(|(number, _)| *number < upto).count();
+            held.left.retain(|number| *number >= upto);
             self.relay.store(ready > 1, Ordering::Release);
             held.waiters.iter().position(|(number, _)| *number < upto).map(|at| held.waiters.swap_remove(at).1)
         };
@@ -137,11 +149,17 @@ impl Lane {
             if from >= upto {
                 return 0;
             }
+            let left = held.left.extract_if(.., |number| *number < upto).count() as u64;
+            let receipts = upto - from - left;
             match held.refused.last_mut() {
-                Some(last) if last.end == from => last.end = upto,
-                _ => held.refused.push(from..upto),
+                _ if receipts == 0 => {}
+                Some(last) if last.range.end == from => {
+                    last.range.end = upto;
+                    last.receipts += receipts;
+                }
+                _ => held.refused.push(Refused { range: from..upto, receipts }),
             }
-            self.trouble.store(true, Ordering::Release);
+            self.trouble.store(!held.refused.is_empty(), Ordering::Release);
             self.decided.store(upto, Ordering::Release);
             (upto - from, held.ready(upto))
         };
@@ -165,11 +183,30 @@ impl Lane {
         }
         if self.trouble.load(Ordering::Acquire) {
             let held = self.held();
-            if held.refused.iter().any(|range| range.contains(&number)) {
+            if held.refusal(number).is_some() {
                 return Some(Err(Unrecorded));
             }
         }
         Some(Ok(()))
+    }
+
+    /// The receipt of this record is no more.
+    fn leave(&self, number: u64) {
+        // In this order: whoever refuses says that there is trouble before it says that there is a decision.
+        if self.decided.load(Ordering::Acquire) > number && !self.trouble.load(Ordering::Acquire) {
+            return;
+        }
+        let mut held = self.held();
+        if self.decided.load(Ordering::Acquire) <= number {
+            held.waiters.retain(|(waiting, _)| *waiting != number);
+            held.left.push(number);
+        } else if let Some(at) = held.refusal(number) {
+            held.refused[at].receipts -= 1;
+            if held.refused[at].receipts == 0 {
+                held.refused.remove(at);
+                self.trouble.store(!held.refused.is_empty(), Ordering::Release);
+            }
+        }
     }
 
     fn pass_on(&self) {
@@ -184,6 +221,12 @@ impl Held {
     /// Takes out those who wait for records below `upto`.
     fn ready(&mut self, upto: u64) -> Vec<Waker> {
         self.waiters.extract_if(.., |(number, _)| *number < upto).map(|(_, waker)| waker).collect()
+    }
+
+    /// Where a record stands among the refused, if it does.
+    fn refusal(&self, number: u64) -> Option<usize> {
+        let at = self.refused.partition_point(|refused| refused.range.end <= number);
+        self.refused.get(at).is_some_and(|refused| refused.range.contains(&number)).then_some(at)
     }
 }
 
@@ -251,100 +294,12 @@ impl Future for Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
+        self.lane.leave(self.number);
         if self.waits {
-            if self.lane.decided.load(Ordering::Acquire) <= self.number {
-                self.lane.held().waiters.retain(|(number, _)| *number != self.number);
-            }
             self.lane.pass_on();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn push(lane: &Arc<Lane>) -> Receipt {
-        lane.push(|tail| tail.extend_from_slice(b"x")).unwrap().0
-    }
-
-    fn poll(receipt: &mut Receipt, woken: &Arc<Woken>) -> Poll<Result<(), Unrecorded>> {
-        Pin::new(receipt).poll(&mut Context::from_waker(&Waker::from(Arc::clone(woken))))
-    }
-
-    fn times(woken: &Arc<Woken>) -> usize {
-        woken.0.load(Ordering::Relaxed)
-    }
-
-    #[test]
-    fn a_group_wakes_one_and_that_one_the_others() {
-        let lane = Arc::new(Lane::default());
-        let wokens: Vec<Arc<Woken>> = (0..4).map(|_| Arc::default()).collect();
-        let mut receipts: Vec<Receipt> = (0..4).map(|_| push(&lane)).collect();
-        for (receipt, woken) in receipts.iter_mut().zip(&wokens) {
-            assert!(poll(receipt, woken).is_pending());
-        }
-        let mut queue = Queue::default();
-        assert_eq!(lane.take(&mut queue), Some(4));
-        assert_eq!((queue.tails().count(), lane.take(&mut Queue::default())), (4, None));
-        lane.accept(3);
-        assert_eq!(wokens.iter().map(times).collect::<Vec<_>>(), [1, 0, 0, 0]);
-        assert_eq!(poll(&mut receipts[0], &wokens[0]), Poll::Ready(Ok(())));
-        assert_eq!(wokens.iter().map(times).collect::<Vec<_>>(), [1, 1, 1, 0]);
-        assert!(poll(&mut receipts[3], &wokens[3]).is_pending());
-    }
-
-    #[test]
-    fn the_one_that_was_woken_may_be_dropped() {
-        let lane = Arc::new(Lane::default());
-        let (first, second): (Arc<Woken>, Arc<Woken>) = Default::default();
-        let (mut one, mut two) = (push(&lane), push(&lane));
-        assert!(poll(&mut one, &first).is_pending() && poll(&mut two, &second).is_pending());
-        lane.accept(2);
-        drop(one);
-        assert_eq!((times(&first), times(&second)), (1, 1));
-        let mut gone = push(&lane);
-        assert!(poll(&mut gone, &first).is_pending());
-        drop(gone);
-        lane.accept(3);
-        assert_eq!(times(&first), 1, "who has left is not woken");
-    }
-
-    #[test]
-    fn what_was_refused_stays_refused_when_later_records_are_accepted() {
-        let lane = Arc::new(Lane::default());
-        let woken = Arc::<Woken>::default();
-        let mut before = push(&lane);
-        lane.accept(1);
-        let mut refused = [push(&lane), push(&lane)];
-        assert_eq!((lane.refuse(3), lane.refuse(3)), (2, 0));
-        let mut after = push(&lane);
-        lane.accept(4);
-        assert_eq!(poll(&mut before, &woken), Poll::Ready(Ok(())));
-        for receipt in &mut refused {
-            assert_eq!(poll(receipt, &woken), Poll::Ready(Err(Unrecorded)));
-        }
-        assert_eq!(poll(&mut after, &woken), Poll::Ready(Ok(())));
-    }
-
-    #[test]
-    fn a_full_queue_takes_no_more_until_it_is_taken() {
-        let lane = Arc::new(Lane::default());
-        let big = |tail: &mut Vec<u8>| tail.resize(tail.len() + QUEUE_BYTES, b'x');
-        assert!(lane.push(big).is_ok());
-        assert_eq!(lane.push(|_| ()).err(), Some(Unrecorded));
-        lane.take(&mut Queue::default());
-        assert!(lane.push(|_| ()).is_ok());
-    }
-}
+mod tests;

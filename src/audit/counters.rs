@@ -118,16 +118,41 @@ impl Counters {
         is_new
     }
 
-    /// Says whether a write takes too long; whether that is new.
-    pub(super) fn set_stuck(&self, stuck: bool) -> bool {
-        let is_new = self.stuck.swap(stuck, Ordering::Relaxed) != stuck;
-        self.count((stuck && is_new).then_some(Fault::Stuck));
-        is_new
+    /// Says that a write takes too long, unless `is_over` says that it has just ended; whether that is new. Whoever ends a
+    /// write says so first and calls [`Counters::unstick`] then, so that one of the two clears what was said too late.
+    pub(super) fn stick(&self, is_over: impl FnOnce() -> bool) -> bool {
+        if self.stuck.swap(true, Ordering::AcqRel) || (is_over() && self.unstick()) {
+            return false;
+        }
+        self.count(Some(Fault::Stuck));
+        true
+    }
+
+    /// Says that no write takes too long; whether that is new.
+    pub(super) fn unstick(&self) -> bool {
+        self.stuck.swap(false, Ordering::AcqRel)
     }
 
     fn count(&self, fault: Option<Fault>) {
         if let Some(fault) = fault {
             self.faults[fault as usize].fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_ends_just_then_leaves_nothing_stuck() {
+        let counters = Counters::default();
+        let stuck = || counters.faults[Fault::Stuck as usize].load(Ordering::Relaxed);
+        assert!(!counters.stick(|| true));
+        assert_eq!((counters.fault(), stuck()), (None, 0));
+        assert!(counters.stick(|| false) && !counters.stick(|| false));
+        assert_eq!((counters.fault(), stuck()), (Some(Fault::Stuck), 1));
+        assert!(counters.unstick() && !counters.unstick());
+        assert_eq!((counters.fault(), stuck()), (None, 1));
     }
 }

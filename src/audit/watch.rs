@@ -54,7 +54,8 @@ pub(super) fn watch(shared: &Shared, wait: Duration) {
         }
         if overdue > 0 {
             shared.counters.refused.fetch_add(overdue, Ordering::Relaxed);
-            if shared.writing.load(Ordering::Acquire) && shared.counters.set_stuck(true) {
+            let writing = || shared.writing.load(Ordering::Acquire);
+            if writing() && shared.counters.stick(|| !writing()) {
                 let fault = super::Fault::Stuck;
                 tracing::error!(
                     fault = fault.name(),

@@ -117,7 +117,7 @@ impl Writer {
             self.shared.writing.store(true, Ordering::Release);
             self.turn();
             self.shared.writing.store(false, Ordering::Release);
-            if self.shared.counters.set_stuck(false) {
+            if self.shared.counters.unstick() {
                 self.unstick();
             }
             if closing && !self.shared.lanes.iter().any(|lane| lane.has_fresh()) {

@@ -131,16 +131,17 @@ fn row(record: &Value) -> String {
     let operation = if text("kind") == "call" { text("op") } else { text("kind") };
     let outcome = ["outcome", "why", "result", "fault"].into_iter().map(text).find(|text| !text.is_empty());
     let time = utc(record["time"].as_i64().unwrap_or_default());
-    let mut row = format!("{time} {:<11} {operation:<17} {:<18}", record["seq"], outcome.unwrap_or("-"));
+    let (sequence, operation) = (shown(&record["seq"]), plain(operation));
+    let mut row = format!("{time} {sequence:<11} {operation:<17} {:<18}", plain(outcome.unwrap_or("-")));
     for (name, value) in record.as_object().into_iter().flatten() {
         let known = ["seq", "prev", "time", "kind", "op", "outcome", "why", "result", "fault", "mac", "grounds"];
         if known.contains(&name.as_str()) {
             continue;
         }
+        // Writing to memory does not fail.
         let _ = match value {
-            Value::String(text) => write!(row, " {name}={}", plain(text)),
             Value::Array(items) => write!(row, " items={} ({})", items.len(), tally(items)),
-            other => write!(row, " {name}={other}"),
+            other => write!(row, " {}={}", plain(name), shown(other)),
         };
     }
     row.push('\n');
@@ -153,12 +154,18 @@ fn tally(items: &[Value]) -> String {
     for item in items {
         *counts.entry(item[4].as_str().unwrap_or_default()).or_default() += 1;
     }
-    counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect::<Vec<_>>().join(", ")
+    counts.iter().map(|(outcome, count)| format!("{count} {}", plain(outcome))).collect::<Vec<_>>().join(", ")
 }
 
-/// Text that cannot drive a terminal, quoted where it has blanks.
+/// A value that cannot drive a terminal.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| plain(&value.to_string()), plain)
+}
+
+/// Text that cannot drive a terminal, not by invisible characters either; quoted where it has blanks. What stands in a
+/// file may have been put there by whoever could write it.
 fn plain(text: &str) -> String {
-    let fine = |c: char| !c.is_control() && !c.is_whitespace() && c != '"';
+    let fine = |c: char| !c.is_whitespace() && c != '"' && c.escape_debug().len() == 1;
     if text.chars().all(fine) { text.to_owned() } else { format!("{text:?}") }
 }
 
@@ -209,5 +216,28 @@ mod tests {
         assert!(!Filter { since: Some(6), ..Filter::default() }.fits(&record, None));
         assert!(!Filter { until: Some(4), ..Filter::default() }.fits(&record, None));
         assert!(row(&record).contains("items=1 (1 OK)"));
+    }
+
+    #[test]
+    fn nothing_in_a_forged_record_drives_the_terminal() {
+        for bad in ["\u{1b}[2J", "\u{9b}2J", "\r\n", "\u{7f}", "\u{202e}"] {
+            let record = |kind: &str| {
+                let item = serde_json::json!([0, 1, "", "", bad]);
+                serde_json::json!({
+                    "seq": bad, "time": 5, "kind": kind, "op": bad, "outcome": bad, "caller": bad, bad: bad,
+                    "user": {bad: [bad]}, "items": [item],
+                })
+            };
+            for record in [record("call"), record(bad)] {
+                let row = row(&record);
+                let line = row.strip_suffix('\n').unwrap();
+                assert!(
+                    line.chars().all(|c| c == ' ' || c == '"' || c == '\\' || c.escape_debug().len() == 1),
+                    "{row:?}"
+                );
+                assert!(!line.contains(bad), "{row:?}");
+            }
+        }
+        assert_eq!(plain("spiffe://é.example/a"), "spiffe://é.example/a");
     }
 }

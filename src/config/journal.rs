@@ -34,3 +34,31 @@ pub(super) fn check(
         all_verifications,
     })
 }
+
+/// A call that waits for its record as long as it may take in all would end without saying what it waited for.
+pub(super) fn check_wait(wait: Duration, deadline: Duration) -> Result<(), String> {
+    if wait < deadline {
+        return Ok(());
+    }
+    Err(format!(
+        "journal.wait_ms is {}, and must be less than limits.deadline, which is {} ms; lower it, or raise limits.deadline",
+        wait.as_millis(),
+        deadline.as_millis()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_waits_less_for_its_record_than_it_may_take() {
+        let second = Duration::from_secs(1);
+        assert_eq!(check_wait(Duration::from_millis(50), second), Ok(()));
+        assert_eq!(check_wait(Duration::from_millis(999), second), Ok(()));
+        for wait in [second, 2 * second] {
+            let problem = check_wait(wait, second).unwrap_err();
+            assert!(problem.contains("journal.wait_ms") && problem.contains("limits.deadline"), "{problem}");
+        }
+    }
+}

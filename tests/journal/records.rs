@@ -231,7 +231,7 @@ fn sync_flushes_before_it_answers() {
     if !is_there("strace") {
         return skipped("strace");
     }
-    let service = Service::start(&config("durability = \"sync\"\nwait_ms = 5000"));
+    let service = Service::start(&config("durability = \"sync\"\nwait_ms = 1900"));
     let trace = service.dir.path().join("trace");
     let mut strace = Command::new("strace")
         .args(["-f", "-qq", "-y", "-e", "trace=write,fdatasync,writev,sendto,sendmsg", "-o", trace.to_str().unwrap()])

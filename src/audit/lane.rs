@@ -20,8 +20,10 @@ use std::{
 /// Bytes of records that may wait in one lane.
 const QUEUE_BYTES: usize = 4 << 20;
 
-/// Queued records after which the writer is woken although the thread has not come to rest.
-const ENOUGH: u64 = 32;
+/// Queued records after which the writer is woken although the thread has not come to rest. A thread rests after each
+/// turn of its calls, and the writer is woken then: to wake it earlier makes groups smaller, and each group costs a
+/// write and a look at the file. This is only for turns so long that the records would wait for each other.
+const ENOUGH: u64 = 256;
 
 /// The record of a call was not accepted, or not in time: its answer must not be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,11 @@
-//! The journal's counters, shown when somebody scrapes. The hash of the last sealed head is no label, since it would be a
-//! new series with every seal: the log and `/readyz?verbose` have it.
+//! The journal's counters, shown when somebody scrapes. The last sealed head is the label of a metric that has exactly one
+//! series, or none before the first seal: whoever keeps the metrics keeps the heads, out of reach of whoever can write the
+//! journal.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -12,6 +16,9 @@ use prometheus::{
 
 use super::transport::show;
 use crate::audit::{Counters, Fault};
+
+const HEAD: &str = "countersign_journal_sealed_head_info";
+const HEAD_HELP: &str = "1, with the last sealed record as audit verify takes it for --head.";
 
 /// Reads one of the counters.
 type Read = fn(&Counters) -> u64;
@@ -25,6 +32,7 @@ pub(super) struct Journal {
     sequence: IntGauge,
     sealed_sequence: IntGauge,
     sealed_at: IntGauge,
+    head: Desc,
     group: Gauge,
 }
 
@@ -83,6 +91,8 @@ impl Journal {
                 "countersign_journal_sealed_timestamp_seconds",
                 "When the last sealed record was made, Unix time in seconds.",
             ),
+            head: Desc::new(HEAD.into(), HEAD_HELP.into(), vec!["head".into()], HashMap::new())
+                .expect("the name and label are well-formed"),
             group: group.expect("the name is well-formed"),
         }
     }
@@ -93,6 +103,7 @@ impl Collector for Journal {
         let mut all: Vec<&Desc> = self.totals.iter().flat_map(|(shown, _)| shown.desc()).collect();
         all.extend([self.errors.desc(), self.fault.desc(), self.sequence.desc()].concat());
         all.extend([self.sealed_sequence.desc(), self.sealed_at.desc(), self.group.desc()].concat());
+        all.push(&self.head);
         all
     }
 
@@ -108,15 +119,22 @@ impl Collector for Journal {
         }
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.sequence.set(whole(counters.sequence.load(Ordering::Relaxed)));
+        let mut sealed = Vec::new();
         if let Some((head, at)) = counters.sealed() {
             self.sealed_sequence.set(whole(head.sequence));
             self.sealed_at.set(at.0);
+            // Made anew each time: one that is kept would hold the heads before, too.
+            let opts = opts!(HEAD, HEAD_HELP).const_label("head", head.to_string());
+            let shown = IntGauge::with_opts(opts).expect("the name and label are well-formed");
+            shown.set(1);
+            sealed = shown.collect();
         }
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 ns, which is 104 days")]
         self.group.set(counters.group_nanos.load(Ordering::Relaxed) as f64 / 1e9);
         let mut all: Vec<MetricFamily> = self.totals.iter().flat_map(|(shown, _)| shown.collect()).collect();
         all.extend([self.errors.collect(), self.fault.collect(), self.sequence.collect()].concat());
         all.extend([self.sealed_sequence.collect(), self.sealed_at.collect(), self.group.collect()].concat());
+        all.append(&mut sealed);
         all
     }
 }

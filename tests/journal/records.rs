@@ -133,6 +133,9 @@ fn a_seal_comes_after_so_many_records_or_so_much_time_and_is_told() {
     let head = ready.split("sealed to ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     assert!(head.starts_with(&format!("{last}:")), "{ready}");
     service.await_log(&format!("\"head\":\"{head}\""), 1);
+    assert!((metric(&service, &format!("countersign_journal_sealed_head_info{{head=\"{head}\"}}")) - 1.0).abs() < 1e-9);
+    let shown = service.http("/metrics").1;
+    assert_eq!(shown.lines().filter(|line| line.starts_with("countersign_journal_sealed_head_info{")).count(), 1);
     assert!(metric(&service, "countersign_journal_records_total") >= 7.0);
     assert!(metric(&service, "countersign_journal_bytes_total") as u64 == fs::metadata(&path).unwrap().len());
     let dir = stop(service);

@@ -19,7 +19,11 @@ pub use state::State;
 
 pub use crate::{hub::token::PayloadKind, liveauth::hash::Validity};
 
-use std::{cell::Cell, sync::Arc, time::Instant};
+use std::{
+    cell::Cell,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use arc_swap::ArcSwap;
 
@@ -183,7 +187,8 @@ impl Authority {
         }
     }
 
-    /// Counts a call and hands its record to the journal. Without a record there is no answer.
+    /// Counts a call and hands its record to the journal. Without a record there is no answer, but where one identity is
+    /// refused again and again without a rule that lets it in: of that, only so much is recorded.
     fn record(
         &self,
         call: Call<'_>,
@@ -193,7 +198,14 @@ impl Authority {
         entries: &[Entry<'_>],
     ) -> Result<(), Refusal> {
         let event = event(call, op, at, outcome, entries);
-        let recorded = self.journal.as_ref().map_or(Ok(None), |journal| journal.record(&event));
+        let recorded = match &self.journal {
+            None => Ok(None),
+            Some(journal) if is_unfounded(&event) && !call.allowance.records_refusal(call.arrived, entries.len()) => {
+                journal.counters().unrecorded_refusals.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            Some(journal) => journal.record(&event),
+        };
         if let Ok(receipt) = recorded {
             self.metrics.observe(&event);
             call.slip.0.set(receipt);
@@ -208,6 +220,15 @@ impl Authority {
 fn event<'a>(call: Call<'a>, op: Op, at: UnixSeconds, outcome: Outcome, entries: &'a [Entry<'a>]) -> Event<'a> {
     let latency = call.arrived.elapsed();
     Event { at, request_id: call.request_id, caller: call.caller, op, outcome, entries, latency }
+}
+
+/// Whether nothing but refusals is in it, and behind none of them is a rule: what a caller can have who may do nothing.
+fn is_unfounded(event: &Event<'_>) -> bool {
+    let unfounded = |entry: &Entry<'_>| entry.rule.is_empty() && matches!(entry.outcome, Outcome::Refused(..));
+    match event.outcome {
+        Outcome::Refused(_, "RATE_LIMITED") | Outcome::Judged(_) => false,
+        Outcome::Refused(..) | Outcome::Done => event.entries.iter().all(unfounded),
+    }
 }
 
 /// Operators find out who asked in vain without turning on debug output.

@@ -76,6 +76,8 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Calls refused, since the queue to the writer was full.
     pub queue_full: AtomicU64,
+    /// Refusals that were not recorded, since one caller had too many of them.
+    pub unrecorded_refusals: AtomicU64,
     /// Times the file was rotated.
     pub rotations: AtomicU64,
     /// Nanoseconds that the last group took to write.

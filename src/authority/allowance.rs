@@ -11,7 +11,11 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{Call, Refusal};
-use crate::policy::{Bucket, Meter, Permit, Policy, batch_units};
+use crate::policy::{Bucket, Meter, Permit, Policy, Rate, batch_units};
+
+/// Refusals that the journal records of one identity whom no rule lets in: whoever may do nothing must not be able to
+/// fill the disk, and with that end all grants.
+const REFUSALS: Rate = Rate { per_second: 10, burst: 100 };
 
 /// The buckets of one identity, shared by all its connections.
 #[derive(Debug)]
@@ -19,19 +23,27 @@ pub struct Allowance {
     origin: Instant,
     /// By the meter's number.
     buckets: ArcSwap<Vec<(u64, Arc<Bucket>)>>,
+    /// Records of refusals that no rule stands behind.
+    refusals: Bucket,
 }
 
 impl Allowance {
     /// That of an identity who has used nothing; `origin` is any moment not after its first use.
     #[must_use]
     pub fn new(origin: Instant) -> Self {
-        Self { origin, buckets: ArcSwap::default() }
+        Self { origin, buckets: ArcSwap::default(), refusals: Bucket::new(origin) }
     }
 
     /// Whether it says nothing that a new one would not say.
     #[must_use]
     pub fn is_full(&self, now: Instant) -> bool {
-        self.buckets.load().iter().all(|(_, bucket)| bucket.is_full(now))
+        self.refusals.is_full(now) && self.buckets.load().iter().all(|(_, bucket)| bucket.is_full(now))
+    }
+
+    /// Whether a refusal of so many items that no rule stands behind is still to be recorded. A large batch counts for
+    /// more, as its record is longer.
+    pub(super) fn records_refusal(&self, now: Instant, items: usize) -> bool {
+        self.refusals.take(REFUSALS, now, batch_units(items).saturating_add(1)).is_ok()
     }
 
     fn take(&self, policy: &Policy, meter: Meter, now: Instant, units: u32) -> Result<(), Duration> {
@@ -200,6 +212,16 @@ mod tests {
         pay(&newer, &allowance, "a").unwrap();
         pay(&older, &allowance, "b").unwrap();
         assert!(pay(&newer, &allowance, "a").is_err());
+    }
+
+    #[test]
+    fn refusals_are_recorded_up_to_a_burst_and_then_at_a_rate() {
+        let allowance = Allowance::new(Instant::now());
+        let at = |millis| allowance.origin + Duration::from_millis(millis);
+        let recorded = |now, items| (0..1000).filter(|_| allowance.records_refusal(now, items)).count();
+        assert_eq!((recorded(at(0), 1), recorded(at(99), 1), recorded(at(1000), 1)), (100, 0, 10));
+        assert!(!allowance.is_full(at(1000)) && allowance.is_full(at(11_000)));
+        assert_eq!((recorded(at(20_000), 1000), recorded(at(20_000), 0)), (1, 49));
     }
 
     #[test]

@@ -64,6 +64,13 @@ impl Journal {
                 ),
                 |c| c.queue_full.load(Ordering::Relaxed),
             ),
+            (
+                counter(
+                    "countersign_journal_unrecorded_refusals_total",
+                    "Refusals that no rule stands behind and that were not recorded, since one identity had too many.",
+                ),
+                |c| c.unrecorded_refusals.load(Ordering::Relaxed),
+            ),
             (counter("countersign_journal_rotations_total", "Times the journal went on in a new file."), |c| {
                 c.rotations.load(Ordering::Relaxed)
             }),

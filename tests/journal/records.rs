@@ -65,6 +65,33 @@ fn every_grant_and_every_refusal_leaves_a_record_before_it_is_answered() {
 }
 
 #[test]
+fn refusals_without_a_rule_are_recorded_up_to_a_bound_and_grants_always() {
+    // Each may seal, and nothing else.
+    let service =
+        Service::start(&config("").replace("\"mint\", \"verify\", \"seal\", \"open\", \"reseal\"", "\"seal\""));
+    let path = journal(service.dir.path());
+    let calls = || of_kind(&records(&path), "call");
+    assert_eq!(mint(&service, 1).0, 403);
+    assert_eq!(calls().len(), 1);
+    // Two such batches empty the burst of 100.
+    let item = json!({"domain": "jobs.example.com", "client": 1});
+    let unrecorded = || metric(&service, "countersign_journal_unrecorded_refusals_total") as usize;
+    let mut asked = 1;
+    until("a refusal that is not recorded", || {
+        service.ok("BatchMintHash", &json!({"items": vec![&item; 1000]}));
+        asked += 1;
+        unrecorded() > 0
+    });
+    assert_eq!(calls().len() + unrecorded(), asked);
+    for n in 1..=150 {
+        service.seal(b"p", "j");
+        assert_eq!(calls().len() + unrecorded(), asked + n);
+    }
+    assert_eq!(calls().iter().filter(|call| call["op"] == "seal").count(), 150);
+    holds(stop(service).path(), &["journal.jsonl"], &[]);
+}
+
+#[test]
 fn a_batch_is_one_record_with_an_entry_for_each_item() {
     let service = Service::start(&config("verifications = \"all\""));
     let item = |client: i64| json!({"domain": "jobs.example.com", "client": client});

@@ -107,6 +107,8 @@ pub struct Report {
     pub sealed: Option<Head>,
     /// Opening records that follow no closing one: processes that did not stop cleanly.
     pub unclean: u64,
+    /// Records that stood unsealed before those: the process that wrote them did not seal them, but whoever came next.
+    pub unvouched: u64,
     /// How often times went back, and by how many seconds at most: a clock was set. Sequence numbers carry the order.
     pub backward: (u64, i64),
 }
@@ -147,6 +149,7 @@ impl<'k> Verifier<'k> {
             head: Head::NONE,
             sealed: None,
             unclean: 0,
+            unvouched: 0,
             backward: (0, 0),
         };
         Self { keys, wanted, report, files: 0, line: 0, time: None, last: None, wanted_met: false, torn: false }
@@ -246,6 +249,8 @@ impl<'k> Verifier<'k> {
         }
         if opens && !begins && self.last != Some(Kind::Closing) {
             self.report.unclean += 1;
+            let sealed = self.report.sealed.map_or(self.report.first.saturating_sub(1), |head| head.sequence);
+            self.report.unvouched += self.report.head.sequence.saturating_sub(sealed);
         }
         // Where earlier files were not given, the first record is taken at its word.
         if begins && parsed.sequence > 1 && self.report.head.sequence == 0 {

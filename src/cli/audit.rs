@@ -143,7 +143,10 @@ fn as_text(report: &Report, args: &VerifyArgs) -> String {
         lines.push(format!("it begins with record {}: what was before is in files that were not named", report.first));
     }
     if report.unclean > 0 {
-        lines.push(format!("{} times the service was started without having stopped cleanly", report.unclean));
+        lines.push(format!(
+            "{} times the service was started without having stopped cleanly; {} records before that were not sealed by the process that wrote them",
+            report.unclean, report.unvouched
+        ));
     }
     if let (times @ 1.., most) = report.backward {
         lines.push(format!(
@@ -180,6 +183,7 @@ fn as_json(report: &Report, args: &VerifyArgs) -> serde_json::Value {
         "head": report.head.to_string(),
         "sealed": report.sealed.map(|head| head.to_string()),
         "uncleanStarts": report.unclean.to_string(),
+        "unsealedBeforeUncleanStarts": report.unvouched.to_string(),
         "clockSteppedBack": report.backward.0.to_string(),
         "clockSteppedBackMostSeconds": report.backward.1.to_string(),
     })

@@ -45,6 +45,24 @@ fn a_journal_as_written_holds() {
 }
 
 #[test]
+fn what_a_process_that_was_killed_had_not_sealed_is_counted() {
+    let keys = test_keys(1);
+    let mut all = lines(4);
+    all.pop();
+    // Two seals stand in it: the opening record, and one after three calls. One call more, and then a new start.
+    let head = Head::of(all.len() as u64, all.last().unwrap());
+    let (mut tail, mut line) = (Vec::new(), Vec::new());
+    record::begin(&mut tail, UnixSeconds(150), Kind::Opening);
+    record::place(&mut line, head, &tail, Some(&keys));
+    line.pop();
+    all.push(line);
+    let mut verifier = Verifier::new(Some(&keys), None);
+    verifier.file(text(&all).as_slice(), |_| ()).unwrap();
+    let report = verifier.finish(true);
+    assert_eq!((report.problems, report.unclean, report.unvouched), (0, 1, 1));
+}
+
+#[test]
 fn every_edited_byte_is_found() {
     let whole = text(&lines(4));
     for at in 0..whole.len() {

@@ -251,7 +251,7 @@ async fn serve(
         }
         // A configuration that was refused must not keep a certificate or a revocation list from being taken up.
         if cause == Cause::Poll || !was_taken {
-            tls::look(&doors, &metrics, &readiness, authority.clock().now()).await;
+            tls::look(&doors, &authority, &metrics, &readiness).await;
         }
     };
     tracing::info!(signal, deadline = config.drain.as_secs(), "draining");

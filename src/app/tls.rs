@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Failure;
 use crate::{
+    audit::Journal,
+    authority::Authority,
     clock::{Clock, UnixSeconds},
     grpc::tls::{Door, Prepared, TlsSettings, claim_provider},
     http::Readiness,
@@ -93,11 +95,22 @@ impl Doors {
     }
 }
 
+/// Whether the journal has that these certificates are about to serve, or there is no journal.
+async fn is_recorded(swap: &Swap, journal: Option<&Journal>, now: UnixSeconds) -> bool {
+    let Some(journal) = journal else { return true };
+    let listeners: Vec<String> = swap.0.iter().map(|(door, _)| door.address().to_string()).collect();
+    match journal.record_tls_reload(now, listeners.join(" ")) {
+        Ok(receipt) => receipt.await.is_ok(),
+        Err(_) => false,
+    }
+}
+
 /// Looks at the files on a thread of its own, so that no connection waits for a disk, and swaps what has changed.
-pub(super) async fn look(doors: &Arc<Doors>, metrics: &Metrics, readiness: &Readiness, now: UnixSeconds) {
+pub(super) async fn look(doors: &Arc<Doors>, authority: &Authority, metrics: &Metrics, readiness: &Readiness) {
     if doors.all.is_empty() {
         return;
     }
+    let (now, journal) = (authority.clock().now(), authority.journal());
     let on_it = Arc::clone(doors);
     let looked = tokio::task::spawn_blocking(move || on_it.changed()).await;
     // The panic hook has said what broke.
@@ -105,6 +118,12 @@ pub(super) async fn look(doors: &Arc<Doors>, metrics: &Metrics, readiness: &Read
         Ok(swap) => {
             let listeners = swap.0.len();
             if doors.note(None).is_none() && listeners == 0 {
+                return;
+            }
+            if listeners > 0 && !is_recorded(&swap, journal, now).await {
+                tracing::error!(
+                    "TLS files are not taken while the journal takes no record of it; the next look tries again"
+                );
                 return;
             }
             swap.put_in_force();
@@ -118,6 +137,10 @@ pub(super) async fn look(doors: &Arc<Doors>, metrics: &Metrics, readiness: &Read
             }
             metrics.reloads.note(Reloaded::Tls, ReloadResult::Refused, now);
             tracing::error!(problem, "TLS files refused; those before them go on serving");
+            if let Some(journal) = journal {
+                // Nothing has changed, so nothing waits for this record.
+                drop(journal.record_refused_reload(now, &problem));
+            }
             readiness.set_tls_problem(Some(format!("files refused, those before them serve: {problem}")));
         }
     }

@@ -226,6 +226,17 @@ impl Journal {
         })
     }
 
+    /// Takes the record of TLS files that are about to be put in force, at these listeners.
+    ///
+    /// # Errors
+    /// [`Unrecorded`].
+    pub fn record_tls_reload(&self, at: UnixSeconds, listeners: impl Display) -> Result<Receipt, Unrecorded> {
+        self.reload(at, |tail| {
+            record::text(tail, "result", "swapped");
+            record::text(tail, "tls", listeners);
+        })
+    }
+
     /// Takes the record of a reload that was refused. `problem` is what the log says of it, and quotes no secret.
     ///
     /// # Errors

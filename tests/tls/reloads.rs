@@ -37,6 +37,8 @@ fn a_poll_takes_up_a_new_pair_and_an_open_connection_goes_on() {
     assert!(guarded.service.http("/readyz?verbose").1.contains("tls: ok"));
     assert_eq!(open.mint().unwrap(), 200);
     guarded.await_metric("countersign_reload_last_successful 1");
+    let journal = fs::read_to_string(guarded.service.dir.path().join("journal.jsonl")).unwrap();
+    assert!(journal.contains("\"kind\":\"reload\",\"result\":\"swapped\",\"tls\":\"127.0.0.1:0\""), "{journal}");
 }
 
 #[test]

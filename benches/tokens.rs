@@ -1,4 +1,5 @@
-//! What a hash and a token cost in this process, on one core, without any transport.
+//! What a hash and a token cost in this process, on one core, without any transport; and what policy and metrics add to
+//! every call.
 //! Run with `cargo bench --bench tokens`.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark; criterion's macros write functions of their own")]
@@ -6,13 +7,16 @@
 #[path = "../tests/fixture/desk.rs"]
 mod desk;
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 use countersign::{
-    clock::UnixSeconds,
+    audit::{Entry, Event, Op, Outcome},
+    clock::{Clock, UnixSeconds},
     crypto::aead::Suite,
     hub::token::{Bindings, Contents, Entropy, Purpose},
     liveauth::hash::{self, ClientId},
+    metrics::Metrics,
+    policy::{Caller, CallerPattern, Object, ObjectPattern, Policy, Rule, RuleLimits, VerbName, verb},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use desk::{Counter, Desk, Life};
@@ -63,5 +67,45 @@ fn hat1(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, liveauth, hat1);
+/// Policies of so many rules, each for a workload and a domain of its own.
+fn policy(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("policy");
+    for rules in [3, 1000] {
+        let rule = |number: usize| Rule {
+            name: format!("rule {number}"),
+            callers: vec![CallerPattern::parse(&format!("spiffe://example.org/ns/n{number}/sa/portal")).unwrap()],
+            verbs: vec![VerbName::Mint],
+            domains: vec![ObjectPattern::Exact(format!("jobs{number}.example.com"))],
+            apps: Vec::new(),
+            limits: RuleLimits::default(),
+        };
+        let policy = Policy::new((0..rules).map(rule).collect()).unwrap();
+        let caller = Caller::parse(&format!("spiffe://example.org/ns/n{}/sa/portal", rules / 2)).unwrap();
+        let name = format!("jobs{}.example.com", rules / 2);
+        group.bench_function(format!("permit, one of {rules} rules"), |b| {
+            b.iter(|| policy.permit::<verb::Mint>(black_box(&caller), Object::Domain(&name)).is_ok());
+        });
+    }
+}
+
+fn metrics(criterion: &mut Criterion) {
+    let metrics = Metrics::new(Clock::system());
+    let caller = Caller::parse("spiffe://example.org/ns/jobs/sa/portal").unwrap();
+    let entries = [Entry { key: "jobs.example.com", ..Entry::bare(Outcome::Done) }];
+    criterion.bench_function("metrics/observe", |b| {
+        b.iter(|| {
+            metrics.observe(black_box(&Event {
+                at: UnixSeconds(NOW),
+                request_id: "0123456789abcdef012345",
+                caller: &caller,
+                op: Op::MintHash,
+                outcome: Outcome::Done,
+                entries: &entries,
+                latency: Duration::from_micros(12),
+            }));
+        });
+    });
+}
+
+criterion_group!(benches, liveauth, hat1, policy, metrics);
 criterion_main!(benches);

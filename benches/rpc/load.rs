@@ -53,6 +53,8 @@ pub struct Server {
     address: String,
     /// What it lives in, and its TLS listener.
     folder: Option<Folder>,
+    /// From its start to its saying so.
+    pub ready: Duration,
 }
 
 /// How the load gets to a server.
@@ -79,6 +81,7 @@ impl Server {
 
     /// Starts it and waits until it says where it listens and that it is ready.
     fn start(command: &mut Command) -> Self {
+        let began = Instant::now();
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut address = None;
@@ -90,7 +93,12 @@ impl Server {
                 break;
             }
         }
-        Self { process, address: address.expect("the server says where it listens"), folder: None }
+        Self {
+            process,
+            address: address.expect("the server says where it listens"),
+            folder: None,
+            ready: began.elapsed(),
+        }
     }
 
     async fn channel(&self, way: Way) -> Channel {

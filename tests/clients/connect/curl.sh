@@ -4,5 +4,5 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../tools.sh"
 need curl python3
-curl --version | grep -qw HTTP2 || missing "a curl with HTTP/2"
+curl --version | grep -w HTTP2 >/dev/null || missing "a curl with HTTP/2"
 exec python3 -B "$clients/connect/curl.py" "$@"

@@ -106,7 +106,7 @@ path = "keyring"
 kek_file = "kek"
 [journal]
 path = "journal.jsonl"
-wait_ms = 1000
+wait_ms = 900
 [limits]
 rate = 2
 burst = 51

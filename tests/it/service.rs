@@ -32,7 +32,7 @@ path = "keyring"
 kek_file = "kek"
 [journal]
 path = "journal.jsonl"
-wait_ms = 1000
+wait_ms = 900
 [[liveauth.domains]]
 name = "jobs.example.com"
 key = "jobs"

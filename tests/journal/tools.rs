@@ -14,8 +14,8 @@ use crate::service::{CONFIG, PATIENCE, Service, run, stderr};
 /// The configuration with these lines in its `[journal]` section. On a machine that is busy with other tests a disk may
 /// take longer than a call waits by default.
 pub fn config(lines: &str) -> String {
-    let given = if lines.contains("wait_ms") { "" } else { "wait_ms = 1000\n" };
-    CONFIG.replace("wait_ms = 1000\n", &format!("{given}{lines}\n"))
+    let given = if lines.contains("wait_ms") { "" } else { "wait_ms = 900\n" };
+    CONFIG.replace("wait_ms = 900\n", &format!("{given}{lines}\n"))
 }
 
 pub fn journal(at: &Path) -> PathBuf {

@@ -2,6 +2,7 @@
 //! rates of rules, and the bound on calls in flight. All of it is judged before any work, without a lock.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,9 +19,21 @@ use crate::{
 /// When to come back after load was shed: a queue of this length drains in far less.
 pub(super) const SHED_RETRY: Duration = Duration::from_millis(100);
 
-/// How long a refusal is held back that costs its caller nothing but time: meanwhile it occupies one of the caller's
-/// streams, so that a caller that asks on at once runs out of them, and asks at a rate that can be borne.
-pub(super) const HOLD: Duration = Duration::from_millis(50);
+/// How long at least a refusal is held back that costs its caller nothing but time: meanwhile it occupies one of the
+/// caller's streams, so that a caller that asks on at once runs out of them, and asks at a rate that can be borne.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// Milliseconds over which refusals are spread on top of that: thousands that were due at once would hold up everybody
+/// behind them.
+const SPREAD: u64 = 64;
+
+/// How long to hold back the next refusal of this thread.
+pub(super) fn hold() -> Duration {
+    thread_local! {
+        static NEXT: Cell<u64> = const { Cell::new(0) };
+    }
+    HOLD + Duration::from_millis(NEXT.replace(NEXT.get().wrapping_add(1)) % SPREAD)
+}
 
 /// Streams that a connection may have however many connections there are.
 const LEAST_STREAMS: u32 = 16;

@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 
 use tonic::{Code, Status};
 
-use super::{limit::HOLD, status::Rejection};
+use super::{limit::hold, status::Rejection};
 use crate::authority::Refusal;
 
 /// Bytes of the prefix of a gRPC message: a flag, and its length as a 32-bit big-endian number.
@@ -44,9 +44,9 @@ impl Fault {
     /// How long to hold it back, where it costs its caller nothing but time.
     pub(super) fn hold(&self) -> Option<Duration> {
         match self {
-            Self::Refused(Refusal::RateLimited { .. } | Refusal::Overloaded { .. }) => Some(HOLD),
+            Self::Refused(Refusal::RateLimited { .. } | Refusal::Overloaded { .. }) => Some(hold()),
             // By the rate of a rule, or of a batch.
-            Self::Answered(status) if status.code() == Code::ResourceExhausted => Some(HOLD),
+            Self::Answered(status) if status.code() == Code::ResourceExhausted => Some(hold()),
             Self::Refused(_) | Self::Explained(..) | Self::Answered(_) | Self::Rejected(_) | Self::Broken => None,
         }
     }

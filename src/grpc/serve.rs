@@ -2,12 +2,13 @@
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream, unix},
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -62,18 +63,19 @@ pub fn start(
             Bound::Unix { place, listener } => {
                 listener.set_nonblocking(true)?;
                 let listener = UnixListener::from_std(listener)?;
-                server.accepting.push(tokio::spawn(accept_unix(listener, dealer)));
+                server.accepting.push(tokio::spawn(dealer.accept(async move || listener.accept().await, unix)));
                 server.places.push(place);
             }
             Bound::Loopback(listener) => {
                 listener.set_nonblocking(true)?;
                 let listener = TcpListener::from_std(listener)?;
-                server.accepting.push(tokio::spawn(accept_loopback(listener, dealer)));
+                server.accepting.push(tokio::spawn(dealer.accept(async move || listener.accept().await, loopback)));
             }
             Bound::Tls { door, listener } => {
                 listener.set_nonblocking(true)?;
                 let listener = TcpListener::from_std(listener)?;
-                server.accepting.push(tokio::spawn(accept_tls(listener, door, dealer)));
+                let knock = move |accepted, limits: &Limits| knock(accepted, &door, limits.handshakes);
+                server.accepting.push(tokio::spawn(dealer.accept(async move || listener.accept().await, knock)));
             }
         }
     }
@@ -123,11 +125,31 @@ struct Dealer {
 }
 
 impl Dealer {
-    /// Whether one more connection is allowed; counts it if so.
-    fn admit(&self) -> bool {
+    /// Accepts for ever, and no more: what a stream needs before it is served is its worker's, so that no peer can hold
+    /// this up. `ready` makes it one that belongs to no runtime; where that fails, its peer is gone already.
+    async fn accept<A>(self, next: impl AsyncFn() -> io::Result<A>, ready: impl Fn(A, &Limits) -> io::Result<Stream>) {
+        let mut pause = PAUSE;
+        loop {
+            match next().await {
+                Ok(accepted) => {
+                    pause = PAUSE;
+                    let limits = self.transport.limits.load();
+                    if self.admits(&limits)
+                        && let Ok(stream) = ready(accepted, &limits)
+                    {
+                        self.deal(stream);
+                    }
+                }
+                Err(error) => back_off(&error, &mut pause).await,
+            }
+        }
+    }
+
+    /// Whether one more connection is allowed; counts it.
+    fn admits(&self, limits: &Limits) -> bool {
         let counters = &self.transport.counters;
         counters.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        let most = i64::try_from(self.transport.limits.load().connections).unwrap_or(i64::MAX);
+        let most = i64::try_from(limits.connections).unwrap_or(i64::MAX);
         if counters.connections_open.load(Ordering::Relaxed) >= most {
             counters.connections_over_limit.fetch_add(1, Ordering::Relaxed);
             return false;
@@ -142,65 +164,23 @@ impl Dealer {
     }
 }
 
-async fn accept_unix(listener: UnixListener, dealer: Dealer) {
-    let mut pause = PAUSE;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                pause = PAUSE;
-                if !dealer.admit() {
-                    continue;
-                }
-                if let Ok(caller) = peer::of_unix(&stream)
-                    && let Ok(stream) = stream.into_std()
-                {
-                    dealer.deal(Stream::Unix(stream, caller));
-                }
-            }
-            Err(error) => back_off(&error, &mut pause).await,
-        }
-    }
+fn unix((stream, _): (UnixStream, unix::SocketAddr), _: &Limits) -> io::Result<Stream> {
+    let caller = peer::of_unix(&stream)?;
+    Ok(Stream::Unix(stream.into_std()?, caller))
 }
 
-async fn accept_loopback(listener: TcpListener, dealer: Dealer) {
-    let mut pause = PAUSE;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                pause = PAUSE;
-                if !dealer.admit() {
-                    continue;
-                }
-                // Without it, small answers would wait for the peer's acknowledgements.
-                let _ = stream.set_nodelay(true);
-                if let Ok(stream) = stream.into_std() {
-                    dealer.deal(Stream::Loopback(stream));
-                }
-            }
-            Err(error) => back_off(&error, &mut pause).await,
-        }
-    }
+fn loopback((stream, _): (TcpStream, SocketAddr), _: &Limits) -> io::Result<Stream> {
+    Ok(Stream::Loopback(undelayed(stream)?))
 }
 
-/// Accepts, and no more: the handshake is the worker's, so that no peer can hold this up.
-async fn accept_tls(listener: TcpListener, door: Arc<Door>, dealer: Dealer) {
-    let mut pause = PAUSE;
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                pause = PAUSE;
-                if !dealer.admit() {
-                    continue;
-                }
-                let _ = stream.set_nodelay(true);
-                if let Ok(stream) = stream.into_std() {
-                    let most = dealer.transport.limits.load().handshakes;
-                    dealer.deal(Stream::Tls(Knock::new(stream, peer, &door, most)));
-                }
-            }
-            Err(error) => back_off(&error, &mut pause).await,
-        }
-    }
+fn knock((stream, peer): (TcpStream, SocketAddr), door: &Arc<Door>, most: usize) -> io::Result<Stream> {
+    Ok(Stream::Tls(Knock::new(undelayed(stream)?, peer, door, most)))
+}
+
+/// Without this, small answers would wait for the peer's acknowledgements.
+fn undelayed(stream: TcpStream) -> io::Result<std::net::TcpStream> {
+    let _ = stream.set_nodelay(true);
+    stream.into_std()
 }
 
 /// Waits out a failed accept: a connection that is gone already costs nothing, but with no descriptors left the next

@@ -62,8 +62,8 @@ where
 {
     let limits = **session.transport.limits.load();
     let counters = Arc::clone(&session.transport.counters);
-    let presence = Arc::clone(&session.presence);
-    let Some(_entered) = presence.enter(limits.connections_per_caller) else {
+    let account = Arc::clone(&session.account);
+    let Some(_entered) = account.presence.enter(limits.connections_per_caller) else {
         counters.connections_over_caller_limit.fetch_add(1, Ordering::Relaxed);
         return;
     };

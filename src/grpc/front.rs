@@ -223,7 +223,7 @@ where
     let left = left.checked_sub(waited).ok_or(Refusal::DeadlineExceeded)?;
     let deadline = arrived + left;
     let overloaded = || Refusal::Overloaded { retry_after: SHED_RETRY };
-    if limits.is_late(waited, op.makes()) || op.is_batch() && session.presence.is_behind() {
+    if limits.is_late(waited, op.makes()) || op.is_batch() && session.account.presence.is_behind() {
         return Err(overloaded().into());
     }
     let counters = &session.transport.counters;
@@ -238,7 +238,7 @@ where
         let slip = Slip::default();
         let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
         // Held back or not, the answer takes its place among those that nobody has taken yet.
-        let done = rpc::call(op, form, &exchange, &request).map(|message| session.presence.give(message));
+        let done = rpc::call(op, form, &exchange, &request).map(|message| session.account.presence.give(message));
         (done, slip.take())
     };
     if let Some(receipt) = receipt {

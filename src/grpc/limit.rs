@@ -1,5 +1,5 @@
 //! What one caller, and all together, may ask for: plain limits, a token bucket per identity, what it has left under the
-//! rates of rules, and the bound on calls in flight. All of it is judged before any work, without a lock.
+//! rates of rules and what it holds, and the bound on calls in flight. All of it is judged before any work, without a lock.
 
 use std::{
     cell::Cell,
@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::presence::Presence;
 use crate::{
     authority::Allowance,
     policy::{Bucket, Caller, Rate},
@@ -110,13 +111,14 @@ impl Limits {
     }
 }
 
-/// What one identity has left, shared by all its connections.
+/// What one identity has left and what it holds, shared by all its connections.
 #[derive(Debug)]
 pub(super) struct Account {
     /// Of the rate that holds for everybody.
     pub(super) bucket: Bucket,
     /// Of the rates of single rules.
     pub(super) allowance: Allowance,
+    pub(super) presence: Presence,
 }
 
 impl Account {
@@ -147,9 +149,14 @@ impl Accounts {
             return Arc::clone(account);
         }
         if accounts.len() >= Self::PRUNE_ABOVE {
+            // Untaken answers outlive a connection by moments only, and count down by themselves.
             accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.is_full(now));
         }
-        let account = Arc::new(Account { bucket: Bucket::new(self.origin), allowance: Allowance::new(self.origin) });
+        let account = Arc::new(Account {
+            bucket: Bucket::new(self.origin),
+            allowance: Allowance::new(self.origin),
+            presence: Presence::default(),
+        });
         accounts.insert(caller.clone(), Arc::clone(&account));
         account
     }
@@ -183,10 +190,14 @@ mod tests {
     const RATE: Rate = Rate { per_second: 10, burst: 3 };
 
     #[test]
-    fn two_connections_of_one_caller_share_a_bucket_and_another_caller_has_its_own() {
+    fn two_connections_of_one_caller_share_an_account_and_another_caller_has_its_own() {
         let accounts = Accounts::new();
         let now = Instant::now();
         let (one, two) = (Caller::Unix { uid: 1, gid: 1 }, Caller::Unix { uid: 2, gid: 1 });
+        let first = accounts.of(&one, now);
+        let _entered = first.presence.enter(1).unwrap();
+        assert!(accounts.of(&one, now).presence.enter(1).is_none());
+        assert!(accounts.of(&two, now).presence.enter(1).is_some());
         for _ in 0..3 {
             accounts.of(&one, now).bucket.take(RATE, now, 1).unwrap();
         }

@@ -1,17 +1,12 @@
 //! What one identity holds of the whole: connections, and answers that it has not taken. Both are bounded for each
-//! identity, so that none uses up what is there for all. Looked up once a connection, never on a call's way.
+//! identity, so that none uses up what is there for all.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
-
-use crate::policy::Caller;
 
 /// Bytes of an answer from which on it is counted until it is sent; smaller ones are bounded by the streams.
 const COUNTED: usize = 32 * 1024;
@@ -25,29 +20,6 @@ const MOST_UNTAKEN: usize = 16 * 1024 * 1024;
 pub(super) struct Presence {
     connections: AtomicUsize,
     untaken: Arc<AtomicUsize>,
-}
-
-/// The presences of all identities seen lately.
-#[derive(Default, Debug)]
-pub(super) struct Presences(Mutex<HashMap<Caller, Arc<Presence>>>);
-
-impl Presences {
-    /// How many are kept before those without connections are dropped.
-    const PRUNE_ABOVE: usize = 256;
-
-    pub(super) fn of(&self, caller: &Caller) -> Arc<Presence> {
-        let mut presences = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(presence) = presences.get(caller) {
-            return Arc::clone(presence);
-        }
-        if presences.len() >= Self::PRUNE_ABOVE {
-            // Untaken answers outlive a connection by moments only, and count down by themselves.
-            presences.retain(|_, presence| Arc::strong_count(presence) > 1);
-        }
-        let presence = Arc::new(Presence::default());
-        presences.insert(caller.clone(), Arc::clone(&presence));
-        presence
-    }
 }
 
 impl Presence {
@@ -104,20 +76,14 @@ impl Drop for Untaken {
 mod tests {
     use super::*;
 
-    fn caller(uid: u32) -> Caller {
-        Caller::Unix { uid, gid: 0 }
-    }
-
     #[test]
-    fn connections_are_bounded_for_each_identity_by_itself() {
-        let presences = Presences::default();
-        let (one, two) = (presences.of(&caller(1)), presences.of(&caller(2)));
-        let first = one.enter(1);
+    fn connections_are_bounded_until_one_ends() {
+        let presence = Presence::default();
+        let first = presence.enter(1);
         assert!(first.is_some());
-        assert!(presences.of(&caller(1)).enter(1).is_none());
-        assert!(two.enter(1).is_some());
+        assert!(presence.enter(1).is_none());
         drop(first);
-        assert!(one.enter(1).is_some());
+        assert!(presence.enter(1).is_some());
     }
 
     #[test]
@@ -141,16 +107,5 @@ mod tests {
         let presence = Presence::default();
         let _small = presence.give(Bytes::from(vec![7; COUNTED - 1]));
         assert_eq!(presence.untaken.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn identities_that_are_gone_are_forgotten_and_those_that_are_here_are_not() {
-        let presences = Presences::default();
-        let here = presences.of(&caller(0));
-        for uid in 1..600 {
-            presences.of(&caller(uid));
-        }
-        assert!(presences.0.lock().unwrap().len() <= Presences::PRUNE_ABOVE);
-        assert!(Arc::ptr_eq(&here, &presences.of(&caller(0))));
     }
 }

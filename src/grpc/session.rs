@@ -13,7 +13,6 @@ use tonic::Status;
 use super::{
     health::Health,
     limit::{Account, Accounts, Limits},
-    presence::{Presence, Presences},
     request_id::RequestIds,
     status,
     turns::Lag,
@@ -31,7 +30,6 @@ pub struct Transport {
     pub(super) limits: ArcSwap<Limits>,
     pub(super) counters: Arc<TransportCounters>,
     pub(super) accounts: Accounts,
-    pub(super) presences: Presences,
     pub(super) health: Health,
     pub(super) reflection: bool,
 }
@@ -50,7 +48,6 @@ impl Transport {
             limits: ArcSwap::from_pointee(limits),
             counters,
             accounts: Accounts::new(),
-            presences: Presences::default(),
             health: Health::new(),
             reflection,
         })
@@ -89,7 +86,6 @@ pub struct Session {
     pub(super) caller: Caller,
     pub(super) gate: Gate,
     pub(super) account: Arc<Account>,
-    pub(super) presence: Arc<Presence>,
     pub(super) ids: RequestIds,
     /// How long it waits for its turn to be read.
     pub(super) lag: Arc<Lag>,
@@ -100,9 +96,8 @@ impl Session {
     #[must_use]
     pub fn new(transport: &Arc<Transport>, caller: Caller, gate: Gate) -> Arc<Self> {
         let account = transport.accounts.of(&caller, Instant::now());
-        let presence = transport.presences.of(&caller);
         let transport = Arc::clone(transport);
-        Arc::new(Self { transport, caller, gate, account, presence, ids: RequestIds::new(), lag: Arc::default() })
+        Arc::new(Self { transport, caller, gate, account, ids: RequestIds::new(), lag: Arc::default() })
     }
 }
 

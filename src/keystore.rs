@@ -1,4 +1,4 @@
-//! The keyring at rest: one sealed document in a file, under a key-encryption key (KEK) in another file.
+//! The keyring at rest: one sealed document in a file, under a key-encryption key (KEK) that comes from elsewhere.
 //!
 //! The KEK wraps a random document key and nothing else; from the document key come, by label, the key that wraps
 //! each version's material and the key of the MAC over the whole document. Public metadata is in clear. This room
@@ -8,6 +8,7 @@ mod document;
 mod edit;
 mod error;
 mod file;
+mod kek;
 mod open;
 mod place;
 mod record;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 pub use edit::{Change, Import, Initialised, SECRET_MAX, create, import, init};
 pub use error::{KeystoreError, Part, SHORT_SECRET, Step, Warning};
 pub use file::{is_open_to_others, read_secret, strip_newline};
+pub use kek::KekSource;
 
 use crate::{
     audit::JournalKeys,
@@ -47,8 +49,8 @@ const USE_STACK: usize = 32 * 1024;
 pub struct Location {
     /// The sealed document.
     pub keyring: PathBuf,
-    /// The file whose content (32 to 4096 bytes, without one trailing newline) wraps the document key.
-    pub kek_file: PathBuf,
+    /// Where the key comes from that wraps the document key.
+    pub kek: KekSource,
 }
 
 /// A keyring that was read, checked and opened.
@@ -77,7 +79,7 @@ pub struct Summary {
     pub keys: Vec<Key>,
 }
 
-/// Reads a keyring with everything checked: both files' type, owner and mode, the format, the KEK, the MAC over the
+/// Reads a keyring with everything checked: the files' type, owner and mode, the format, the KEK, the MAC over the
 /// document, that its generation did not fall, that every version unwraps, and that every kid is the recorded one.
 ///
 /// # Errors

@@ -58,7 +58,9 @@ impl Confinement {
         needed.folders_of(&options.config_file, Access::Read);
         // Written: the record of the highest generation beside the keyring, and its lock.
         needed.folders_of(&config.keyring.keyring, Access::Write);
-        needed.folders_of(&config.keyring.kek_file, Access::Read);
+        if let Some(kek) = config.keyring.kek.file() {
+            needed.folders_of(&kek, Access::Read);
+        }
         if let Some(journal) = &config.journal {
             // A rotation makes a new file, and a lock lies beside it.
             needed.folders_of(&journal.path, Access::Write);

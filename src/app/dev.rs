@@ -11,7 +11,7 @@ use crate::{
     clock::UnixSeconds,
     crypto::{aead::Suite, secret::Secret},
     keyring::{KeyKind, KeyName},
-    keystore::{self, Import, Location, SAMPLE_SECRET},
+    keystore::{self, Import, KekSource, Location, SAMPLE_SECRET},
 };
 
 /// The sample LiveAuth domain, and the name of its key.
@@ -71,7 +71,8 @@ impl Folder {
             Some(dir) => Self { path: made(dir)?, temporary: false },
             None => temporary()?,
         };
-        let location = Location { keyring: folder.path.join("keyring"), kek_file: folder.path.join("kek") };
+        let kek = KekSource::File(folder.path.join("kek"));
+        let location = Location { keyring: folder.path.join("keyring"), kek };
         make_keys(&location, now).map_err(|error| Failure::usage(error.to_string()))?;
         let config = folder.config_file();
         if !config.exists() {

@@ -225,7 +225,9 @@ pub(super) async fn look(
 
 /// Every file that a state is made from. What is listed here is watched.
 fn files(config: &Config, options: &Options) -> Vec<PathBuf> {
-    vec![options.config_file.clone(), config.keyring.keyring.clone(), config.keyring.kek_file.clone()]
+    let mut files = vec![options.config_file.clone(), config.keyring.keyring.clone()];
+    files.extend(config.keyring.kek.file());
+    files
 }
 
 /// What was taken at the start stays taken until the process ends.
@@ -237,7 +239,7 @@ fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
         ("listen.drain", running.drain == new.drain),
         ("http.address", running.http == new.http),
         ("keyring.path", running.keyring.keyring == new.keyring.keyring),
-        ("keyring.kek_file", running.keyring.kek_file == new.keyring.kek_file),
+        ("the source of the KEK", running.keyring.kek == new.keyring.kek),
         ("memory.require_mlock", running.require_mlock == new.require_mlock),
         ("process.landlock", running.landlock == new.landlock),
         ("journal", running.journal == new.journal),

@@ -18,7 +18,7 @@ use super::{Failure, Output, print, remark};
 use crate::{
     audit::{Finding, Head, JournalKeys, Report, Verifier},
     config,
-    keystore::{self, Location},
+    keystore::{self, KekSource, Location},
 };
 
 /// Bytes that are read at a time.
@@ -86,7 +86,9 @@ impl Home {
     fn keys(&self) -> Result<Option<JournalKeys>, Failure> {
         let location = match (&self.config, &self.keyring, &self.kek_file) {
             (Some(config), _, _) => config::keyring_home(config).map_err(Failure::usage)?.location,
-            (None, Some(keyring), Some(kek)) => Location { keyring: keyring.clone(), kek_file: kek.clone() },
+            (None, Some(keyring), Some(kek)) => {
+                Location { keyring: keyring.clone(), kek: KekSource::File(kek.clone()) }
+            }
             _ => return Ok(None),
         };
         keystore::journal_keys(&location).map(Some).map_err(|error| Failure::usage(error.to_string()))

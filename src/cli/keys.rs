@@ -14,7 +14,7 @@ use crate::{
     config,
     crypto::{aead::Suite, arena},
     keyring::{KeyKind, KeyName},
-    keystore::{self, Import, KeystoreError, Location},
+    keystore::{self, Import, KekSource, KeystoreError, Location},
 };
 
 /// Make and look after the keyring: the sealed file that holds every secret.
@@ -283,7 +283,7 @@ impl Home {
         match (&self.config, &self.keyring, &self.kek_file) {
             (Some(config), ..) => config_location(config),
             (None, Some(keyring), Some(kek_file)) => {
-                Ok(Location { keyring: keyring.clone(), kek_file: kek_file.clone() })
+                Ok(Location { keyring: keyring.clone(), kek: KekSource::File(kek_file.clone()) })
             }
             _ => Err(usage("say where the keyring is: --config FILE, or --keyring FILE --kek-file FILE".to_owned())),
         }

@@ -20,7 +20,7 @@ use crate::{
         token::SealLimits,
     },
     keyring::{Key, KeyKind, KeyName, Keyring},
-    keystore::Location,
+    keystore::{KekSource, Location},
     liveauth::domain::{self, Domain, Domains, HostName},
     policy::{Policy, Rate, Rule},
 };
@@ -253,7 +253,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         http,
         keyring: Location {
             keyring: path(&raw.keyring.path, "keyring.path")?,
-            kek_file: path(&raw.keyring.kek_file, "keyring.kek_file")?,
+            kek: KekSource::File(path(&raw.keyring.kek_file, "keyring.kek_file")?),
         },
         require_mlock: raw.memory.require_mlock,
         landlock,

@@ -12,7 +12,7 @@ use crate::{
     crypto::{aead::Suite, mac::MacKey, secret::Secret},
     keyring::{KeyKind, KeyName, Keyring, Kid},
     keystore::{
-        KeystoreError, Location, Part, SHORT_SECRET, USE_STACK, Warning,
+        KekSource, KeystoreError, Location, Part, SHORT_SECRET, USE_STACK, Warning,
         document::{Document, KeyEntry, VersionEntry},
         file, is_sample, open,
         place::{Lock, Place},
@@ -122,12 +122,13 @@ fn init_inner(location: &Location, now: UnixSeconds) -> Result<Initialised, Keys
         return Err(exists());
     }
     let place = Place::of(&location.keyring)?;
-    if Place::of(&location.kek_file)?.path() == place.path() {
+    let KekSource::File(kek_file) = &location.kek;
+    if Place::of(kek_file)?.path() == place.path() {
         return Err(KeystoreError::SamePath(location.keyring.clone()));
     }
     let lock = place.lock()?;
-    let kek_made = make_kek(&location.kek_file)?;
-    let kek = open::kek(&location.kek_file)?;
+    let kek_made = make_kek(kek_file)?;
+    let kek = location.kek.load()?;
 
     let keyring_id = seal::random_hex::<16>()?;
     let document_key = seal::draw()?;

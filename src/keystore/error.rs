@@ -7,6 +7,7 @@ use std::{fmt, io, path::PathBuf};
 use crate::{
     crypto::arena::NoRoom,
     keyring::{KeyKind, KeyName, Problem},
+    keystore::KekSource,
 };
 
 /// Which file an error is about.
@@ -74,8 +75,8 @@ pub enum KeystoreError {
     WrongKek {
         /// The document.
         keyring: PathBuf,
-        /// The KEK file that was tried.
-        kek_file: PathBuf,
+        /// What was tried.
+        kek: KekSource,
     },
     /// The KEK fits, but the document was edited after it was sealed.
     Altered(PathBuf),
@@ -184,9 +185,9 @@ impl fmt::Display for KeystoreError {
                 "the keyring {path:?} is of format version {version} and this countersign reads version 1: use the \
                  countersign that wrote it, or a later one"
             ),
-            Self::WrongKek { keyring, kek_file } => write!(
+            Self::WrongKek { keyring, kek: kek @ KekSource::File(_) } => write!(
                 f,
-                "the KEK file {kek_file:?} does not open the keyring {keyring:?}: give the KEK file it was made with; \
+                "{kek} does not open the keyring {keyring:?}: give the KEK file it was made with; \
                  if it is that one, the keyring was edited: put back a backup"
             ),
             Self::Altered(path) => write!(

@@ -1,4 +1,4 @@
-//! Opening: from the two files to loaded keys.
+//! Opening: from the document and the KEK to loaded keys.
 
 use std::{fs::Metadata, path::Path};
 
@@ -33,16 +33,14 @@ pub(super) struct OpenedKeys {
     pub(super) journal: JournalKeys,
 }
 
-/// Reads both files, unwraps the document key and checks the MAC.
+/// Reads the keyring and the KEK, unwraps the document key and checks the MAC.
 pub(super) fn document(location: &Location) -> Result<OpenedDocument, KeystoreError> {
     let (bytes, metadata) = file::read_keyring(&location.keyring)?;
     let document = Document::parse(&bytes, &location.keyring)?;
     arena::reserve(room(&document)).map_err(KeystoreError::KeyMemory)?;
-    let kek = kek(&location.kek_file)?;
-    let key = DocumentKey::unwrap(&kek, &document).map_err(|_| KeystoreError::WrongKek {
-        keyring: location.keyring.clone(),
-        kek_file: location.kek_file.clone(),
-    })?;
+    let kek = location.kek.load()?;
+    let key = DocumentKey::unwrap(&kek, &document)
+        .map_err(|_| KeystoreError::WrongKek { keyring: location.keyring.clone(), kek: location.kek.clone() })?;
     if !key.made(&document) {
         return Err(KeystoreError::Altered(location.keyring.clone()));
     }
@@ -53,11 +51,6 @@ pub(super) fn document(location: &Location) -> Result<OpenedDocument, KeystoreEr
 fn room(document: &Document) -> usize {
     let versions: usize = document.keys.iter().map(|key| key.versions.len()).sum();
     versions * MacKey::ROOM + OPENING
-}
-
-/// Loads the KEK.
-pub(super) fn kek(path: &Path) -> Result<MacKey, KeystoreError> {
-    Ok(MacKey::new(file::read_kek(path)?.expose()))
 }
 
 /// Opens the service secret and every version of a document whose MAC was checked; `path` is for the errors.

@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use countersign::{
     crypto::arena,
-    keystore::{self, Location},
+    keystore::{self, KekSource, Location},
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -221,7 +221,7 @@ fn a_thousand_loads_take_no_more_key_memory_than_two() {
 fn subject_with_keys() {
     let Ok(folder) = std::env::var("LOAD_FROM") else { return };
     let folder = std::path::Path::new(&folder);
-    let location = Location { keyring: folder.join("keyring"), kek_file: folder.join("kek") };
+    let location = Location { keyring: folder.join("keyring"), kek: KekSource::File(folder.join("kek")) };
     let load = || keystore::load(&location).map_err(|error| error.to_string()).unwrap();
     let mut loaded = load();
     match std::env::var("KEEP").unwrap().as_str() {

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use countersign::keystore::{self, Loaded, Location};
+use countersign::keystore::{self, KekSource, Loaded, Location};
 use tempfile::TempDir;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
@@ -61,7 +61,7 @@ impl Home {
     }
 
     pub(crate) fn location(&self) -> Location {
-        Location { keyring: self.path("keyring"), kek_file: self.path("kek") }
+        Location { keyring: self.path("keyring"), kek: KekSource::File(self.path("kek")) }
     }
 
     pub(crate) fn load(&self) -> Loaded {

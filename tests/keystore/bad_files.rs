@@ -27,7 +27,7 @@ fn a_keyring_of_the_first_format_loads_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let location = location(dir.path());
     let v1 = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keystore/v1");
-    for (file, path) in [("keyring.json", &location.keyring), ("kek", &location.kek_file)] {
+    for (file, path) in [("keyring.json", &location.keyring), ("kek", &location.kek.file().unwrap())] {
         fs::copy(v1.join(file), path).unwrap();
         chmod(path, 0o600);
     }
@@ -48,7 +48,7 @@ fn a_missing_file_is_called_missing() {
     fs::rename(home.keyring(), home.beside("gone")).unwrap();
     assert!(matches!(home.refusal(), E::Missing(Part::Keyring, _)));
     fs::rename(home.beside("gone"), home.keyring()).unwrap();
-    fs::remove_file(&home.location.kek_file).unwrap();
+    fs::remove_file(home.kek()).unwrap();
     assert!(matches!(home.refusal(), E::Missing(Part::Kek, _)));
 }
 
@@ -56,11 +56,11 @@ fn a_missing_file_is_called_missing() {
 fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
     for part in [Part::Keyring, Part::Kek] {
         let home = Home::new();
-        let path = if part == Part::Keyring { home.keyring() } else { &home.location.kek_file };
-        fs::remove_file(path).unwrap();
-        fs::create_dir(path).unwrap();
+        let path = if part == Part::Keyring { home.keyring().to_owned() } else { home.kek() };
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
         assert!(matches!(home.refusal(), E::NotAFile(at, _) if at == part));
-        fs::remove_dir(path).unwrap();
+        fs::remove_dir(&path).unwrap();
         mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         assert!(matches!(home.refusal(), E::NotAFile(at, _) if at == part));
     }
@@ -70,15 +70,15 @@ fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
 fn a_file_open_to_group_or_others_is_refused() {
     for part in [Part::Keyring, Part::Kek] {
         let home = Home::new();
-        let path = if part == Part::Keyring { home.keyring() } else { &home.location.kek_file };
+        let path = if part == Part::Keyring { home.keyring().to_owned() } else { home.kek() };
         for bits in [0o004, 0o002, 0o001, 0o020, 0o010, 0o044, 0o060, 0o077] {
-            chmod(path, 0o600 | bits);
+            chmod(&path, 0o600 | bits);
             assert!(matches!(home.refusal(), E::Loose(at, _, mode) if at == part && mode == 0o600 | bits));
             if part == Part::Keyring {
-                assert!(matches!(keystore::summary(path), Err(E::Loose(..))));
+                assert!(matches!(keystore::summary(&path), Err(E::Loose(..))));
             }
         }
-        chmod(path, 0o640);
+        chmod(&path, 0o640);
         assert!(home.load().is_ok(), "our own group may read");
     }
 }
@@ -165,11 +165,11 @@ fn an_edit_that_still_reads_well_is_called_an_edit() {
 #[test]
 fn a_kek_that_is_another_too_short_or_too_long_is_refused() {
     let home = Home::new();
-    let kek = fs::read(&home.location.kek_file).unwrap();
-    fs::remove_file(&home.location.kek_file).unwrap();
+    let kek = fs::read(home.kek()).unwrap();
+    fs::remove_file(home.kek()).unwrap();
     let put = |bytes: &[u8]| {
-        fs::write(&home.location.kek_file, bytes).unwrap();
-        chmod(&home.location.kek_file, 0o600);
+        fs::write(home.kek(), bytes).unwrap();
+        chmod(&home.kek(), 0o600);
     };
     put(&[b'x'; 32]);
     assert!(matches!(home.refusal(), E::WrongKek { .. }));
@@ -250,7 +250,7 @@ fn an_error_never_quotes_a_file_that_is_no_keyring() {
 #[test]
 fn the_public_part_needs_no_kek_and_has_no_secret() {
     let home = Home::new();
-    fs::remove_file(&home.location.kek_file).unwrap();
+    fs::remove_file(home.kek()).unwrap();
     let summary = keystore::summary(home.keyring()).unwrap();
     assert_eq!((summary.generation, summary.keys.len()), (3, 2));
     assert!(summary.keys[0].versions()[0].kid.is_some());

@@ -6,7 +6,7 @@ use countersign::{
     clock::UnixSeconds,
     crypto::aead::Suite,
     keyring::{KeyKind, Problem, State},
-    keystore::{self, KeystoreError as E, SAMPLE_SECRET, Step, Warning, create, import, init},
+    keystore::{self, KekSource, KeystoreError as E, SAMPLE_SECRET, Step, Warning, create, import, init},
 };
 
 use crate::home::{Home, NOW, Tmpfs, chmod, content, importing, location, name, one_line, skipped};
@@ -16,16 +16,17 @@ fn init_makes_a_kek_file_of_its_own_or_uses_the_one_there_is() {
     let dir = tempfile::tempdir().unwrap();
     let location = location(dir.path());
     assert!(init(&location, NOW).unwrap().kek_made);
-    let kek = fs::read_to_string(&location.kek_file).unwrap();
+    let kek = fs::read_to_string(location.kek.file().unwrap()).unwrap();
     assert_eq!((kek.len(), kek.ends_with('\n')), (45, true));
-    let modes = [&location.kek_file, &location.keyring].map(|path| fs::metadata(path).unwrap().mode() & 0o7777);
+    let modes =
+        [&location.kek.file().unwrap(), &location.keyring].map(|path| fs::metadata(path).unwrap().mode() & 0o7777);
     assert_eq!(modes, [0o400, 0o600]);
     assert_eq!(keystore::load(&location).unwrap().generation, 1);
 
     let mut second = location.clone();
     second.keyring = dir.path().join("second");
     assert!(!init(&second, NOW).unwrap().kek_made);
-    assert_eq!(fs::read_to_string(&location.kek_file).unwrap(), kek);
+    assert_eq!(fs::read_to_string(location.kek.file().unwrap()).unwrap(), kek);
     assert_ne!(keystore::load(&second).unwrap().keyring_id, keystore::load(&location).unwrap().keyring_id);
 }
 
@@ -41,7 +42,7 @@ fn init_never_replaces_anything() {
     assert!(matches!(init(&dangling, NOW), Err(E::Exists(_))));
     let mut same = home.location.clone();
     same.keyring = home.beside("same");
-    same.kek_file = same.keyring.clone();
+    same.kek = KekSource::File(same.keyring.clone());
     assert!(matches!(init(&same, NOW), Err(E::SamePath(_))));
     assert!(!same.keyring.exists());
     let lost = location(&home.beside("no-such-folder"));
@@ -52,11 +53,11 @@ fn init_never_replaces_anything() {
 fn init_refuses_a_kek_file_that_is_loose_or_short_and_makes_no_keyring() {
     let dir = tempfile::tempdir().unwrap();
     let location = location(dir.path());
-    fs::write(&location.kek_file, [b'k'; 32]).unwrap();
-    chmod(&location.kek_file, 0o644);
+    fs::write(location.kek.file().unwrap(), [b'k'; 32]).unwrap();
+    chmod(&location.kek.file().unwrap(), 0o644);
     assert!(matches!(init(&location, NOW), Err(E::Loose(..))));
-    fs::write(&location.kek_file, [b'k'; 31]).unwrap();
-    chmod(&location.kek_file, 0o600);
+    fs::write(location.kek.file().unwrap(), [b'k'; 31]).unwrap();
+    chmod(&location.kek.file().unwrap(), 0o600);
     assert!(matches!(init(&location, NOW), Err(E::KekTooShort(_))));
     assert!(!location.keyring.exists());
 }

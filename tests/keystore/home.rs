@@ -12,7 +12,7 @@ use countersign::{
     clock::UnixSeconds,
     crypto::{aead::Suite, secret::Secret},
     keyring::{KeyKind, KeyName},
-    keystore::{self, Change, Import, KeystoreError, Loaded, Location, create, import, init},
+    keystore::{self, Change, Import, KekSource, KeystoreError, Loaded, Location, create, import, init},
 };
 use tempfile::TempDir;
 
@@ -47,6 +47,10 @@ impl Home {
 
     pub(crate) fn keyring(&self) -> &Path {
         &self.location.keyring
+    }
+
+    pub(crate) fn kek(&self) -> PathBuf {
+        self.location.kek.file().unwrap()
     }
 
     pub(crate) fn beside(&self, extension: &str) -> PathBuf {
@@ -85,7 +89,7 @@ impl Home {
 }
 
 pub(crate) fn location(folder: &Path) -> Location {
-    Location { keyring: folder.join("keyring"), kek_file: folder.join("kek") }
+    Location { keyring: folder.join("keyring"), kek: KekSource::File(folder.join("kek")) }
 }
 
 pub(crate) fn name(text: &str) -> KeyName {

@@ -10,7 +10,7 @@ use crate::{
     clock::UnixSeconds,
     crypto::aead::Suite,
     keyring::{Key, KeyKind, KeyName, Kid, Version},
-    keystore::{Change, Initialised, Location, Summary, Warning},
+    keystore::{Change, Initialised, KekSource, Location, Summary, Warning},
 };
 
 /// A made keyring, as JSON. 64-bit numbers are text, as in proto3 JSON.
@@ -80,7 +80,9 @@ pub(super) fn warnings(warnings: &[Warning]) {
 
 /// Prints what `init` made.
 pub(super) fn initialised(output: Output, location: &Location, made: &Initialised) -> Result<(), Failure> {
-    let (keyring, kek_file) = (location.keyring.display(), location.kek_file.display());
+    let keyring = location.keyring.display();
+    let KekSource::File(kek_file) = &location.kek;
+    let kek_file = kek_file.display();
     match output {
         Output::Json => json(&InitialisedJson {
             keyring: keyring.to_string(),

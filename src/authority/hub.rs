@@ -336,6 +336,7 @@ fn not_sealed(problem: &SealProblem, app: &App) -> Refusal {
     match problem {
         SealProblem::NoActiveVersion => Refusal::NoActiveVersion,
         SealProblem::SealLimitReached => Refusal::SealLimitReached,
+        SealProblem::Unreserved => Refusal::Unreserved,
         SealProblem::TokenTooLong { .. } => Refusal::TokenTooLong { limit: app.max_chars },
         other => Refusal::invalid(other.field().unwrap_or_default(), other.to_string()),
     }

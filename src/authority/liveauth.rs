@@ -11,7 +11,7 @@ use crate::{
     crypto::frame::DecimalPair,
     liveauth::{
         domain::{Domain, HostName},
-        hash::{self, ClientId, ExpiryProblem, Unverified, Validity},
+        hash::{self, ClientId, ExpiryProblem, MintProblem, Unverified, Validity},
     },
     policy::{Caller, Meter, VerbName, verb},
     verdict::{Hint, Hints, Verdict},
@@ -142,7 +142,10 @@ fn mint_admitted(
         .ok_or_else(|| Refusal::invalid("client", "the numeric idibu client id, 1 or above, is needed"))?;
     let expires = hash::expiry(&admitted.permit, admitted.object, request.validity, now)
         .map_err(|problem| not_that_long(request.validity, problem))?;
-    hash::mint(&admitted.permit, &admitted.object.key, client, expires, now).ok_or(Refusal::NoActiveVersion)
+    hash::mint(&admitted.permit, &admitted.object.key, client, expires, now).map_err(|problem| match problem {
+        MintProblem::NoActiveVersion => Refusal::NoActiveVersion,
+        MintProblem::Unreserved => Refusal::Unreserved,
+    })
 }
 
 fn not_that_long(validity: Validity, problem: ExpiryProblem) -> Refusal {

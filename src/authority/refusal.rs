@@ -11,6 +11,9 @@ use crate::{
 /// When to come back after the journal took no record: most of what keeps it from that does not pass in less.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
+/// When to come back after the ledger held too little: it is looked after as often.
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+
 /// A refusal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -66,6 +69,8 @@ pub enum Refusal {
     DeadlineExceeded,
     /// No such RPC.
     UnknownMethod,
+    /// It would go beyond what the ledger holds of the key's use, and the ledger took no more in time.
+    Unreserved,
     /// The journal did not take the record, or not in time.
     Unrecorded,
     /// The operating system gave no randomness, or something of ours broke.
@@ -90,7 +95,7 @@ impl Refusal {
             }
             Self::NoActiveVersion => Code::FailedPrecondition,
             Self::SealLimitReached | Self::RateLimited { .. } | Self::MessageTooLarge { .. } => Code::ResourceExhausted,
-            Self::Overloaded { .. } | Self::Unrecorded => Code::Unavailable,
+            Self::Overloaded { .. } | Self::Unreserved | Self::Unrecorded => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::UnknownMethod => Code::Unimplemented,
             Self::Internal => Code::Internal,
@@ -115,6 +120,7 @@ impl Refusal {
             Self::Undecodable => "UNDECODABLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::Unreserved => "LEDGER_UNAVAILABLE",
             Self::Unrecorded => "JOURNAL_UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
@@ -135,6 +141,7 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::Unreserved => Some(LEDGER_RETRY),
             Self::Unrecorded => Some(JOURNAL_RETRY),
             _ => None,
         }
@@ -182,6 +189,9 @@ impl fmt::Display for Refusal {
             }
             Self::DeadlineExceeded => f.write_str("the deadline passed before the answer was ready"),
             Self::UnknownMethod => f.write_str("no such RPC here; check the service and method name"),
+            Self::Unreserved => f.write_str(
+                "the ledger does not hold enough of this key's use, and nothing is issued beyond it; retry later: the log says what its operator has to do",
+            ),
             Self::Unrecorded => f.write_str(
                 "the journal takes no records at present, and nothing is granted without one; retry later: the log says what its operator has to do",
             ),

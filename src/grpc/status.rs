@@ -49,7 +49,7 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         Refusal::RateLimited { retry_after } | Refusal::Overloaded { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
-        Refusal::Unrecorded => {
+        Refusal::Unreserved | Refusal::Unrecorded => {
             details.set_retry_info(refusal.retry_after());
         }
         Refusal::NoRule(_)
@@ -211,6 +211,7 @@ mod tests {
             Refusal::Undecodable,
             Refusal::DeadlineExceeded,
             Refusal::UnknownMethod,
+            Refusal::Unreserved,
             Refusal::Unrecorded,
             Refusal::Internal,
         ];

@@ -225,6 +225,8 @@ pub enum SealProblem {
     NoActiveVersion,
     /// The active version has sealed as many tokens as it may.
     SealLimitReached,
+    /// The token would go beyond what is stored of the active version's use.
+    Unreserved,
 }
 
 impl SealProblem {
@@ -238,7 +240,7 @@ impl SealProblem {
             Self::Origin(_) => Some("hub_origin"),
             Self::LabelName(_) | Self::LabelValue(_) | Self::LabelsTooLong => Some("labels"),
             Self::Expiry => Some("ttl"),
-            Self::NoActiveVersion | Self::SealLimitReached => None,
+            Self::NoActiveVersion | Self::SealLimitReached | Self::Unreserved => None,
         }
     }
 }
@@ -265,6 +267,9 @@ impl fmt::Display for SealProblem {
             }
             Self::NoActiveVersion => f.write_str("no version of the app's key is active: rotate or resume it"),
             Self::SealLimitReached => f.write_str("the active key version has sealed all it may: rotate the key"),
+            Self::Unreserved => {
+                f.write_str("what is stored of the key's use does not reach as far: retry when more is")
+            }
         }
     }
 }
@@ -298,7 +303,7 @@ pub struct Sealed {
     pub hub_login_token_bound: bool,
     /// Remarks.
     pub hints: Hints,
-    /// How many tokens that key version has sealed in this process, this one included.
+    /// How many tokens that key version has sealed, this one included.
     pub seals: u64,
 }
 

@@ -1,13 +1,8 @@
 //! A key and its versions, with states after NIST SP 800-57 part 1, section 7.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
+use super::usage::Usage;
 use crate::{
     clock::UnixSeconds,
     crypto::{aead, aead::Suite, kdf, mac::MacKey},
@@ -144,30 +139,6 @@ impl fmt::Debug for Kid {
     }
 }
 
-/// How many tokens a version has sealed in this process. Shared with the version's successor across reloads.
-#[derive(Default, Debug)]
-pub struct SealCounter(AtomicU64);
-
-impl SealCounter {
-    /// Counts one seal, unless `limit` is reached; gives the count with it.
-    #[must_use]
-    pub fn count(&self, limit: u64) -> Option<u64> {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        if before < limit {
-            Some(before + 1)
-        } else {
-            self.0.fetch_sub(1, Ordering::Relaxed);
-            None
-        }
-    }
-
-    /// Seals so far.
-    #[must_use]
-    pub fn seals(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// One version of a key. Its material is loaded for MAC use only, and reached only with a permit.
 pub struct Version {
     /// From 1, rising.
@@ -184,8 +155,8 @@ pub struct Version {
     pub suite: Option<Suite>,
     /// For hat1: its public id.
     pub kid: Option<Kid>,
-    /// Seals in this process.
-    pub seals: Arc<SealCounter>,
+    /// What is done with it, shared with its successor across reloads.
+    pub usage: Arc<Usage>,
     material: Option<MacKey>,
 }
 
@@ -201,7 +172,7 @@ impl Version {
             secret_len,
             suite: None,
             kid: None,
-            seals: Arc::default(),
+            usage: Arc::default(),
             material,
         }
     }

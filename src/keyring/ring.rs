@@ -80,14 +80,14 @@ impl Keyring {
         Ok(ring)
     }
 
-    /// The same keys with the seal counters of `before` carried on, version by version.
+    /// The same keys with what `before` noted of their use carried on, version by version.
     #[must_use]
     pub fn continuing(mut keys: Vec<Key>, before: &Self) -> Vec<Key> {
         for key in &mut keys {
             let Some(old) = before.keys.get(&key.name) else { continue };
             for version in key.versions_mut() {
                 if let Some(same) = old.version(version.number).filter(|v| v.kid == version.kid) {
-                    version.seals = Arc::clone(&same.seals);
+                    version.usage = Arc::clone(&same.usage);
                 }
             }
         }
@@ -156,7 +156,7 @@ mod tests {
     use crate::{
         clock::UnixSeconds,
         crypto::{aead::Suite, mac::MacKey},
-        keyring::{Mark, State},
+        keyring::{Mark, NEVER, SealRefused, State},
     };
 
     fn version(number: u32, activates_at: i64) -> Version {
@@ -200,13 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn seals_are_counted_across_a_reload_up_to_the_limit() {
+    fn use_is_noted_across_a_reload_and_seals_are_counted_up_to_the_limit() {
         let ring = Keyring::new(vec![hat1("k", vec![version(1, 0)])]).unwrap();
-        let seals = |ring: &Keyring| Arc::clone(&ring.keys().next().unwrap().versions()[0].seals);
-        assert_eq!(seals(&ring).count(2), Some(1));
+        let usage = |ring: &Keyring| Arc::clone(&ring.keys().next().unwrap().versions()[0].usage);
+        let seal = |ring: &Keyring| usage(ring).seal(NEVER, UnixSeconds(5), 2);
+        assert_eq!(seal(&ring), Ok(1));
         let reloaded = Keyring::new(Keyring::continuing(vec![hat1("k", vec![version(1, 0)])], &ring)).unwrap();
-        assert_eq!(seals(&reloaded).count(2), Some(2));
-        assert_eq!(seals(&reloaded).count(2), None);
-        assert_eq!(seals(&ring).seals(), 2);
+        assert_eq!(seal(&reloaded), Ok(2));
+        assert_eq!(seal(&reloaded), Err(SealRefused::LimitReached));
+        assert_eq!(usage(&ring).evidence(), usage(&reloaded).evidence());
+        assert_eq!(usage(&ring).seals(), 2);
     }
 }

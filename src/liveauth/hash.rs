@@ -8,7 +8,7 @@ use std::fmt;
 use crate::{
     clock::{LATEST, UnixSeconds},
     crypto::{frame::DecimalPair, mac::TAG_LEN},
-    keyring::{Key, State, Version},
+    keyring::{Key, State, Unreserved, Version},
     liveauth::domain::{Domain, MAX_TTL_CEILING},
     policy::{Permit, verb},
     verdict::{Hint, Hints, Verdict},
@@ -148,22 +148,32 @@ pub struct Minted {
     pub key_version: u32,
 }
 
-/// Makes a hash with the version of `key` that is active now; `None` where there is none. Does not allocate.
+/// Why there is no hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MintProblem {
+    /// No version of the key is active.
+    NoActiveVersion,
+    /// The hash would go beyond what is stored of the active version's use.
+    Unreserved,
+}
+
+/// Makes a hash with the version of `key` that is active now, and notes that. Does not allocate.
 ///
 /// # Panics
 /// On an expiry before 1970, which [`expiry`] never gives.
-#[must_use]
 pub fn mint(
     permit: &Permit<'_, verb::Mint>,
     key: &Key,
     client: ClientId,
     expires: UnixSeconds,
     now: UnixSeconds,
-) -> Option<Minted> {
-    let version = key.active(now)?;
+) -> Result<Minted, MintProblem> {
+    let version = key.active(now).ok_or(MintProblem::NoActiveVersion)?;
+    let material = version.material(permit).ok_or(MintProblem::NoActiveVersion)?;
+    version.usage.mint(expires, now).map_err(|Unreserved| MintProblem::Unreserved)?;
     let second = u64::try_from(expires.0).expect("an expiry lies in the future, and so after 1970");
-    let tag = version.material(permit)?.tag(&DecimalPair::new(client.0, second));
-    Some(Minted { client, expires, hash: HashText::of(tag.expose()), key_version: version.number })
+    let tag = material.tag(&DecimalPair::new(client.0, second));
+    Ok(Minted { client, expires, hash: HashText::of(tag.expose()), key_version: version.number })
 }
 
 /// A hash that somebody presented, of the right form, and not yet believed.
@@ -225,6 +235,7 @@ impl<'a> Unverified<'a> {
             }
             Verdict::TooFarAhead
         } else {
+            version.usage.verify(expires, now);
             Verdict::Valid
         };
         Verified { verdict, hints, key_version: Some(version.number), client: self.client, expires: self.expires }

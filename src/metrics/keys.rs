@@ -92,7 +92,7 @@ impl Collector for Keys {
                 self.state.with_label_values(&[labels[0], labels[1], key.state(version, now).name()]).set(1);
                 match key.kind {
                     KeyKind::Hat1 => {
-                        let seals = version.seals.seals();
+                        let seals = version.usage.seals();
                         self.seals.with_label_values(labels).set(i64::try_from(seals).unwrap_or(i64::MAX));
                         self.alarm.with_label_values(labels).set(i64::from(seals >= watched.seal_alarm));
                     }

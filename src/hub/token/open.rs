@@ -16,7 +16,7 @@ use crate::{
     clock::UnixSeconds,
     crypto::aead::{self, TAG_LEN},
     hub::app::App,
-    keyring::{Key, Keyring, Mark, State, Version},
+    keyring::{Key, Keyring, Mark, NEVER, State, Version},
     policy::{Permit, Verb, VerbName, verb},
     verdict::{Hint, Hints, Verdict},
 };
@@ -123,6 +123,9 @@ impl Unverified<'_> {
         if verdict == Verdict::Valid {
             if key.state(version, now) != State::Active {
                 hints.add(Hint::ResealRecommended);
+            }
+            if matches!(V::NAME, VerbName::Open | VerbName::Verify | VerbName::Reseal) {
+                version.usage.verify(claims.expires_at.unwrap_or(NEVER), now);
             }
             if matches!(V::NAME, VerbName::Open | VerbName::Reseal) {
                 plaintext = Some(Plaintext { bytes, payload });

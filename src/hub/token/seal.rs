@@ -13,6 +13,7 @@ use crate::{
     clock::{LATEST, UnixSeconds},
     crypto::aead::{self, TAG_LEN},
     hub::app::{App, Ttl},
+    keyring::{NEVER, SealRefused},
     policy::{Permit, Verb, verb},
     verdict::{Hint, Hints},
 };
@@ -77,7 +78,7 @@ impl Draft<'_> {
         if chars > limit { Err(SealProblem::TokenTooLong { chars, limit }) } else { Ok(()) }
     }
 
-    /// Seals it with the active version, and counts that.
+    /// Seals it with the active version, and notes that.
     pub(super) fn seal<V: Verb>(
         &self,
         permit: &Permit<'_, V>,
@@ -90,7 +91,12 @@ impl Draft<'_> {
         let (Some(suite), Some(kid), Some(material)) = (version.suite, version.kid, version.material(permit)) else {
             return Err(SealProblem::NoActiveVersion);
         };
-        let seals = version.seals.count(limits.refuse).ok_or(SealProblem::SealLimitReached)?;
+        let expires_at = Some(UnixSeconds(self.body.expires_at)).filter(|at| at.0 != 0);
+        let noted = version.usage.seal(expires_at.unwrap_or(NEVER), now, limits.refuse);
+        let seals = noted.map_err(|refused| match refused {
+            SealRefused::LimitReached => SealProblem::SealLimitReached,
+            SealRefused::Unreserved => SealProblem::Unreserved,
+        })?;
 
         let header = Header::new(suite, self.flags, kid, salt);
         let context = Context::new(&header, self.app, self.purpose);
@@ -112,7 +118,7 @@ impl Draft<'_> {
             token_id: header.token_id(),
             grant_id: self.body.grant_id,
             issued_at: UnixSeconds(self.body.issued_at),
-            expires_at: Some(UnixSeconds(self.body.expires_at)).filter(|at| at.0 != 0),
+            expires_at,
             key_version: version.number,
             username_bound: self.flags.username,
             hub_login_token_bound: self.flags.hub_login_token,

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     crypto::{aead::Suite, mac::MacKey},
     hub::app::{App, DEFAULT_MAX_CHARS, DEFAULT_TTL, MAX_TTL_CEILING, Ttl, UsernameForm},
-    keyring::{Key, KeyKind, KeyName, Keyring, Mark, Version},
+    keyring::{Evidence, Key, KeyKind, KeyName, Keyring, Mark, Reserve, Span, Version},
     policy::{Caller, CallerPattern, Object, ObjectPattern, Permit, Policy, Rule, RuleLimits, Verb, VerbName, verb},
     verdict::{Hint, Verdict},
 };
@@ -300,6 +300,27 @@ fn without_an_active_version_or_past_the_limit_nothing_is_sealed() {
     assert_eq!(seal().map(|sealed| sealed.seals), Ok(1));
     assert_eq!(seal().map(|sealed| limits.alarmed(sealed.seals)), Ok(true));
     assert_eq!(seal().err(), Some(SealProblem::SealLimitReached));
+    desk.app.key.versions()[0].usage.reserve(Reserve::NOTHING);
+    assert_eq!(seal().err(), Some(SealProblem::Unreserved));
+}
+
+#[test]
+fn use_is_noted_on_the_version_that_was_used_and_a_failed_opening_is_none() {
+    let desk = Desk::new(vec![version(1, 0), version(2, NOW.0 + 10)]);
+    let noted = |number: usize| desk.app.key.versions()[number - 1].usage.evidence();
+    let span = |at| Some(Span { first: NOW.plus(at), last: NOW.plus(at) });
+    let sealed = desk.seal(b"p", &USER);
+    let made = Evidence { minted: span(0), seals: 1, latest_expiry: sealed.expires_at, ..Evidence::default() };
+    assert_eq!((noted(1), noted(2)), (made, Evidence::default()));
+    let other = Bindings { username: Some("eve@example.com"), ..USER };
+    assert_eq!(desk.examine::<verb::Open>(&sealed.token, &other, NOW).verdict, Verdict::WrongContext);
+    let expired = desk.examine::<verb::Verify>(&sealed.token, &USER, sealed.expires_at.unwrap());
+    assert_eq!((expired.verdict, noted(1)), (Verdict::Expired, made));
+    desk.examine::<verb::Verify>(&sealed.token, &USER, NOW.plus(5));
+    assert_eq!(noted(1), Evidence { verified: span(5), ..made });
+    desk.reseal(&sealed.token, &USER, NOW.plus(20));
+    assert_eq!(noted(1).verified.unwrap().last, NOW.plus(20), "the source is verified, and not sealed with");
+    assert_eq!((noted(1).seals, noted(2)), (1, Evidence { minted: span(20), ..made }));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     crypto::mac::MacKey,
-    keyring::{KeyKind, KeyName, Mark},
+    keyring::{Evidence, KeyKind, KeyName, Mark, Reserve, Span},
     liveauth::domain::{DEFAULT_MAX_TTL, DEFAULT_TTL, HostName},
     policy::{Caller, CallerPattern, Object, ObjectPattern, Policy, Rule, RuleLimits, VerbName},
 };
@@ -126,8 +126,34 @@ fn without_an_active_version_nothing_is_minted() {
     for versions in [Vec::new(), vec![version(1, NOW.0 + 1, b"k")], vec![suspended]] {
         let policy = policy(None);
         let client = ClientId::new(1).unwrap();
-        assert!(mint(&may(&policy), &domain(versions).key, client, NOW.plus(9), NOW).is_none());
+        let minted = mint(&may(&policy), &domain(versions).key, client, NOW.plus(9), NOW);
+        assert_eq!(minted.err(), Some(MintProblem::NoActiveVersion));
     }
+}
+
+#[test]
+fn use_is_noted_on_the_version_that_was_used_and_a_failed_verification_is_none() {
+    let ours = domain(vec![version(1, 0, b"one"), version(2, NOW.0, b"two")]);
+    let noted = |number: usize| ours.key.versions()[number - 1].usage.evidence();
+    let span = |first, last| Some(Span { first: NOW.plus(first), last: NOW.plus(last) });
+    let old = minted(&domain(vec![version(1, 0, b"one")]), 1, NOW.0 + 60, NOW.0);
+    let judge = |expires: i64, now: i64| verify(&ours, "1", &expires.to_string(), old.hash.as_str(), now).verdict;
+    assert_eq!(judge(NOW.0 + 61, NOW.0), Verdict::BadSignature);
+    assert_eq!(judge(NOW.0 + 60, NOW.0 + 61), Verdict::Expired);
+    assert_eq!(judge(NOW.0 + 60, NOW.0 - 3601), Verdict::TooFarAhead);
+    assert_eq!((noted(1), noted(2)), (Evidence::default(), Evidence::default()));
+    assert_eq!(judge(NOW.0 + 60, NOW.0 + 5), Verdict::Valid);
+    assert_eq!((noted(1).verified, noted(1).minted, noted(2)), (span(5, 5), None, Evidence::default()));
+    minted(&ours, 1, NOW.0 + 900, NOW.0 + 7);
+    assert_eq!((noted(2).minted, noted(2).latest_expiry), (span(7, 7), Some(NOW.plus(900))));
+}
+
+#[test]
+fn nothing_is_minted_beyond_what_is_reserved() {
+    let (ours, policy, client) = (vendor(), policy(None), ClientId::new(1).unwrap());
+    ours.key.versions()[0].usage.reserve(Reserve { until: NOW.plus(60), seals: 0 });
+    let mint = |expires| mint(&may(&policy), &ours.key, client, NOW.plus(expires), NOW).err();
+    assert_eq!((mint(60), mint(61)), (None, Some(MintProblem::Unreserved)));
 }
 
 #[test]

@@ -13,16 +13,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fd::OwnedFd,
-    fs::{CWD, Mode, OFlags, openat, readlinkat},
-};
 use zeroize::Zeroizing;
 
-use crate::crypto::{
-    arena::Slot,
-    frame::Frame,
-    mac::{MacKey, TAG_LEN},
+use crate::{
+    crypto::{
+        arena::Slot,
+        frame::Frame,
+        mac::{MacKey, TAG_LEN},
+    },
+    grpc::tls::Folder,
 };
 
 /// Bytes that are read at a time.
@@ -33,9 +32,6 @@ const READ_STACK: usize = 16 << 10;
 
 /// Bytes of a file that are looked at; none that is watched may be as long.
 const MOST: u64 = 16 << 20;
-
-/// The link that Kubernetes swaps, and what the links beside it begin with.
-const DATA: &str = "..data";
 
 /// What a list of files held at one time: content, owner and mode of each, or why it could not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,12 +72,15 @@ impl Watch {
             let folder = Folder::open(folder);
             for file in files {
                 self.add(&mut print, file.as_os_str().as_bytes());
-                let read = folder.as_ref().map_err(|&error| error.into()).and_then(|folder| {
-                    let file = folder.file(file.file_name().unwrap_or_default())?;
-                    self.add_file(&mut print, fs::File::from(file))
-                });
-                if let Err(error) = read {
-                    self.add(&mut print, format!("{:?} {:?}", error.kind(), error.raw_os_error()).as_bytes());
+                let name = file.file_name().unwrap_or_default();
+                let read = match &folder {
+                    Ok(folder) => {
+                        folder.file(name).and_then(|file| self.add_file(&mut print, file)).map_err(|error| told(&error))
+                    }
+                    Err(error) => Err(told(error)),
+                };
+                if let Err(told) = read {
+                    self.add(&mut print, told.as_bytes());
                 }
             }
         }
@@ -117,32 +116,9 @@ impl Watch {
     }
 }
 
-/// A folder that is held on to while its files are opened.
-struct Folder {
-    itself: OwnedFd,
-    /// What `..data` leads to, where there is such a link.
-    data: Option<OwnedFd>,
-}
-
-impl Folder {
-    fn open(path: &Path) -> Result<Self, rustix::io::Errno> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let itself = openat(CWD, path, flags, Mode::empty())?;
-        let data = openat(&itself, DATA, flags, Mode::empty()).ok();
-        Ok(Self { itself, data })
-    }
-
-    fn file(&self, name: &OsStr) -> io::Result<OwnedFd> {
-        // Without NONBLOCK, opening a named pipe would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        if let (Some(data), Ok(target)) = (&self.data, readlinkat(&self.itself, name, Vec::new()))
-            && let Ok(inside) = Path::new(OsStr::from_bytes(target.as_bytes())).strip_prefix(DATA)
-        {
-            return Ok(openat(data, inside, flags, Mode::empty())?);
-        }
-        Ok(openat(&self.itself, name, flags, Mode::empty())?)
-    }
+/// An error so that it differs from others.
+fn told(error: &io::Error) -> String {
+    format!("{:?} {:?}", error.kind(), error.raw_os_error())
 }
 
 /// Those of the files that are mount points of their own, as the kernel lists them: Kubernetes' `subPath`, or a single
@@ -245,7 +221,7 @@ mod tests {
             fs::create_dir(at.join(version)).unwrap();
             write(&at.join(version).join("config.toml"), version);
         }
-        symlink("..1", at.join(DATA)).unwrap();
+        symlink("..1", at.join("..data")).unwrap();
         symlink("..data/config.toml", at.join("config.toml")).unwrap();
         let watch = Watch::new().unwrap();
         let files = [at.join("config.toml")];
@@ -253,14 +229,14 @@ mod tests {
 
         let held = Folder::open(at).unwrap();
         symlink("..2", at.join("..data_tmp")).unwrap();
-        fs::rename(at.join("..data_tmp"), at.join(DATA)).unwrap();
+        fs::rename(at.join("..data_tmp"), at.join("..data")).unwrap();
         let mut read = String::new();
-        fs::File::from(held.file(OsStr::new("config.toml")).unwrap()).read_to_string(&mut read).unwrap();
+        held.file(OsStr::new("config.toml")).unwrap().read_to_string(&mut read).unwrap();
         assert_eq!(read, "..1", "what was opened before the swap is the version before it");
         assert_ne!(watch.fingerprint(&files), first);
 
         symlink("..1", at.join("..data_tmp")).unwrap();
-        fs::rename(at.join("..data_tmp"), at.join(DATA)).unwrap();
+        fs::rename(at.join("..data_tmp"), at.join("..data")).unwrap();
         assert_eq!(watch.fingerprint(&files), first);
     }
 

@@ -4,6 +4,7 @@
 
 mod client;
 mod files;
+mod folder;
 mod handshake;
 mod identity;
 mod material;
@@ -32,6 +33,7 @@ pub(super) use self::{
 pub use self::{
     client::{ClientTls, ServerIdentity},
     files::TlsFiles,
+    folder::Folder,
     identity::Identity,
     provider::claim_provider,
 };

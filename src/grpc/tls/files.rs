@@ -1,27 +1,18 @@
-//! The files a TLS listener is made of, read together. Names in one folder are read through one descriptor of it, and
-//! where Kubernetes mounted the folder, through one of the folder that its `..data` link names at that moment: a
+//! The files a TLS listener is made of, read together. Names in one folder are read through one descriptor of it: a
 //! certificate is never paired with the key of another rotation. What is opened is judged, not what a path names.
 
 use std::{
     collections::HashMap,
-    ffi::{OsStr, OsString},
     fs::{File, Metadata},
     io::{self, Read as _},
-    os::{
-        fd::OwnedFd,
-        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
-    },
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{CWD, Mode, OFlags, openat, readlinkat},
-    process::{getegid, geteuid, getgroups},
-};
+use rustix::process::{getegid, geteuid, getgroups};
 use zeroize::Zeroizing;
 
-/// What Kubernetes calls the link that it swaps when a mounted Secret changes.
-const DATA: &str = "..data";
+use super::folder::Folder;
 
 /// Most bytes of a key, of a file of certificates, and of a CRL.
 const KEY_MAX: u64 = 64 << 10;
@@ -90,12 +81,6 @@ type Unreadable = (bool, String);
 #[derive(Default)]
 struct Folders(HashMap<PathBuf, Folder>);
 
-struct Folder {
-    itself: OwnedFd,
-    /// What `..data` named when the folder was opened.
-    data: Option<OwnedFd>,
-}
-
 impl Folders {
     /// A file that anybody may read, but nobody but root or us write: whoever writes it says whom we trust.
     fn read(&mut self, what: &str, path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
@@ -146,37 +131,11 @@ impl Folders {
 
     fn open_in_folder(&mut self, path: &Path) -> io::Result<File> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = path.parent().unwrap_or(Path::new(""));
         if !self.0.contains_key(parent) {
             self.0.insert(parent.to_owned(), Folder::open(parent)?);
         }
         self.0[parent].file(name)
-    }
-}
-
-impl Folder {
-    fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let itself = openat(CWD, path, flags, Mode::empty())?;
-        let data = openat(&itself, DATA, flags, Mode::empty()).ok();
-        Ok(Self { itself, data })
-    }
-
-    fn file(&self, name: &OsStr) -> io::Result<File> {
-        // Without NONBLOCK, opening a named pipe would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match (&self.data, self.name_in_data(name)) {
-            (Some(data), Some(inside)) => openat(data, &inside, flags, Mode::empty())?,
-            _ => openat(&self.itself, name, flags, Mode::empty())?,
-        };
-        Ok(File::from(file))
-    }
-
-    /// `tls.key`, where the name is a link to `..data/tls.key`.
-    fn name_in_data(&self, name: &OsStr) -> Option<OsString> {
-        let target = readlinkat(&self.itself, name, Vec::new()).ok()?;
-        let inside = Path::new(OsStr::from_bytes(target.as_bytes())).strip_prefix(DATA).ok()?;
-        Some(inside.as_os_str().to_owned())
     }
 }
 

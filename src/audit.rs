@@ -19,5 +19,5 @@ pub use counters::{Counters, Fault};
 pub use event::{Code, Entry, Event, Op, Outcome, Subject};
 pub use journal::{Durability, Journal, Serving, Settings};
 pub use lane::{Receipt, Unrecorded};
-pub use record::Kind;
+pub use record::{Kind, LINE_MAX};
 pub use verify::{Finding, Report, Verifier, verify_chain};

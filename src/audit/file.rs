@@ -325,6 +325,9 @@ fn cannot(path: &Path, error: &io::Error) -> String {
             "{shown}: the folder is not there; make it, set journal.path, or, to run without a journal, journal.enabled = false"
         ),
         io::ErrorKind::PermissionDenied => format!("{shown}: we may not write it; chown the folder to our user"),
+        io::ErrorKind::ReadOnlyFilesystem => format!(
+            "{shown}: it lies on what is mounted read-only; remount it writable, or set journal.path to a place that is"
+        ),
         _ => format!("{shown}: {error}"),
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::clock::UnixSeconds;
 
 /// Longest line that is read, bytes: a batch of 1,000 items takes up to 200 KiB.
-pub(super) const LINE_MAX: usize = 1 << 20;
+pub const LINE_MAX: usize = 1 << 20;
 
 /// What stands between the body of a sealed record and its MAC.
 const MAC: &[u8] = b",\"mac\":\"";

@@ -14,7 +14,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Failure, Output, print, remark};
+use super::{Failure, Output, count, print, remark};
 use crate::{
     audit::{Finding, Head, JournalKeys, Report, Verifier},
     config,
@@ -135,10 +135,14 @@ fn as_text(report: &Report, args: &VerifyArgs) -> String {
     }
     if report.records > 0 {
         let (first, last) = (report.first, report.head.sequence);
-        lines.push(format!("{} records, {first} to {last}; the head is {}", report.records, report.head));
+        lines.push(format!("{}, {first} to {last}; the head is {}", count(report.records, "record"), report.head));
         let sealed = report.sealed.map_or(0, |head| head.sequence);
         if sealed < last {
-            lines.push(format!("{} records after the last seal are chained, but not sealed", last - sealed));
+            let unsealed = match last - sealed {
+                1 => "1 record after the last seal is".to_owned(),
+                more => format!("{more} records after the last seal are"),
+            };
+            lines.push(format!("{unsealed} chained, but not sealed"));
         }
     }
     if report.first > 1 {
@@ -146,13 +150,18 @@ fn as_text(report: &Report, args: &VerifyArgs) -> String {
     }
     if report.unclean > 0 {
         lines.push(format!(
-            "{} times the service was started without having stopped cleanly; {} records before that were not sealed by the process that wrote them",
-            report.unclean, report.unvouched
+            "{} the service was started without having stopped cleanly; of the records before that, {} not sealed by the process that wrote them",
+            count(report.unclean, "time"),
+            match report.unvouched {
+                1 => "1 was".to_owned(),
+                more => format!("{more} were"),
+            }
         ));
     }
     if let (times @ 1.., most) = report.backward {
         lines.push(format!(
-            "{times} times the clock went back, by {most} s at most; the sequence numbers hold the order"
+            "{} the clock went back, by {most} s at most; the sequence numbers hold the order",
+            count(times, "time")
         ));
     }
     let verdict = match (report.problems, report.keyed) {

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Output, print, remark};
+use super::{Failure, Output, count, print, remark};
 use crate::{
     app::{self, DevOptions, Endpoints, Options, dev},
     clock::Clock,
@@ -170,11 +170,11 @@ pub(super) fn config(command: &ConfigCommand) -> Result<(), Failure> {
         remark(&format!("warning: {line}"));
     }
     print(&format!(
-        "{}: ok ({} domains, {} apps, {} rules)\n",
+        "{}: ok ({}, {}, {})\n",
         file.display(),
-        config.domains.len(),
-        config.apps.len(),
-        config.rules.len()
+        count(config.domains.len() as u64, "domain"),
+        count(config.apps.len() as u64, "app"),
+        count(config.rules.len() as u64, "rule")
     ))
 }
 

@@ -12,9 +12,9 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    service::{BINARY, Service, folder},
+    service::{BINARY, Service, folder, run, stderr},
     tools::{
-        Mount, config, holds, is_refused, is_there, journal, metric, mint, of_kind, records, recovers, skipped, stop,
+        Mount, Strace, config, holds, is_refused, journal, metric, mint, of_kind, records, recovers, skipped, stop,
         until, verify,
     },
 };
@@ -63,45 +63,43 @@ fn a_full_disk_refuses_and_recovers() {
     holds(dir.path(), &["small/journal.jsonl"], &[]);
 }
 
+/// A file that is open for writing keeps its mount writable, so that this can only be so from the start.
 #[test]
-fn a_mount_that_turns_read_only_refuses_and_recovers() {
+fn a_read_only_mount_keeps_the_service_from_starting_and_is_named() {
     let dir = folder(&config("").replace("journal.jsonl", "small/journal.jsonl"));
     let small = dir.path().join("small");
     let Some(mount) = Mount::tmpfs(&small, "size=1m") else { return skipped("mount, as root") };
-    // A file that is open for writing keeps the mount writable; renamed, the journal has to make a new one.
-    let service = Service::start_in(dir);
-    let path = small.join("journal.jsonl");
-    mint(&service, 1);
-    let busy = Command::new("mount").args(["-o", "remount,ro"]).arg(&small).output().unwrap();
-    if busy.status.success() {
-        is_refused(&service, "io");
+    for made_before in [false, true] {
+        mount.remount("ro");
+        let config = dir.path().join("config.toml").display().to_string();
+        let output = run(&["serve", "--allow-root", "--config", &config], b"");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("small/journal.jsonl") && said.contains("mounted read-only"), "{made_before} {said}");
+        assert!(said.contains("remount it writable, or set journal.path"), "{said}");
         mount.remount("rw");
-        recovers(&service);
-        tells_of(&path, "io");
+        if !made_before {
+            fs::write(small.join("journal.jsonl.lock"), "").unwrap();
+            let journal = small.join("journal.jsonl");
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(journal).unwrap();
+        }
     }
+    let service = Service::start_in(dir);
+    mint(&service, 1);
     let dir = stop(service);
     holds(dir.path(), &["small/journal.jsonl"], &[]);
 }
 
 #[test]
 fn an_input_output_error_refuses_and_recovers() {
-    if !is_there("strace") {
-        return skipped("strace");
-    }
     let service = Service::start(&config(""));
     let path = journal(service.dir.path());
     let minted = mint(&service, 1).1;
-    let mut strace = Command::new("strace")
-        .args(["-f", "-qq", "-e", "trace=write", "-e", "inject=write:error=EIO", "-o", "/dev/null", "-P"])
-        .arg(&path)
-        .args(["-p", &service.pid().to_string()])
-        .spawn()
-        .unwrap();
+    let Some(fault) = Strace::failing(&service, "write", Some(&path)) else { return skipped("strace") };
     until("a refusal", || mint(&service, 1).0 != 200);
     is_refused(&service, "io");
     judging_goes_on(&service, &minted);
-    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap();
-    strace.wait().unwrap();
+    fault.end();
     recovers(&service);
     tells_of(&path, "io");
     let dir = stop(service);
@@ -110,21 +108,13 @@ fn an_input_output_error_refuses_and_recovers() {
 
 #[test]
 fn a_flush_that_fails_refuses_and_recovers() {
-    if !is_there("strace") {
-        return skipped("strace");
-    }
     let service = Service::start(&config(""));
     let path = journal(service.dir.path());
     mint(&service, 1);
-    let mut strace = Command::new("strace")
-        .args(["-f", "-qq", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO", "-o", "/dev/null"])
-        .args(["-p", &service.pid().to_string()])
-        .spawn()
-        .unwrap();
+    let Some(fault) = Strace::failing(&service, "fdatasync", None) else { return skipped("strace") };
     until("a refusal", || mint(&service, 1).0 != 200);
     is_refused(&service, "io");
-    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap();
-    strace.wait().unwrap();
+    fault.end();
     recovers(&service);
     tells_of(&path, "io");
     let dir = stop(service);

@@ -1,12 +1,12 @@
 //! What leaves a record, what does not, and what stands in it.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use serde_json::{Value, json};
 
 use crate::{
     service::{Service, base64, folder, run, stderr, stdout},
-    tools::{config, holds, is_there, journal, metric, mint, of_kind, records, skipped, stop, until, verify},
+    tools::{Strace, config, holds, journal, metric, mint, of_kind, records, skipped, stop, until, verify},
 };
 
 #[test]
@@ -255,25 +255,41 @@ fn people_read_it_as_a_table_and_look_for_users_by_name() {
     assert_eq!(unkeyed.status.code(), Some(2));
 }
 
+/// What somebody put into the file is not read whole because it has no end.
+#[test]
+fn a_line_that_is_longer_than_a_record_is_skipped_and_told() {
+    let service = Service::start(&config(""));
+    mint(&service, 42);
+    let dir = stop(service);
+    let path = journal(dir.path());
+    let text = fs::read_to_string(&path).unwrap();
+    let (first, rest) = text.split_once('\n').unwrap();
+    let long = "x".repeat(3 << 20);
+    fs::write(&path, format!("{first}\n{long}\n{rest}{long}")).unwrap();
+    let shown = path.display().to_string();
+    let output = run(&["audit", "show", &shown, "--output", "json"], b"");
+    assert!(output.status.success());
+    assert_eq!(stdout(&output), text);
+    let last = text.lines().count() + 2;
+    let told =
+        |line: usize| format!("{shown}: line {line} is longer than a record can be (1048576 bytes), and skipped\n");
+    assert_eq!(stderr(&output), told(2) + &told(last));
+}
+
 /// Acknowledged with `durability = "sync"`, the record was flushed before.
 #[test]
 fn sync_flushes_before_it_answers() {
-    if !is_there("strace") {
-        return skipped("strace");
-    }
     let service = Service::start(&config("durability = \"sync\"\nwait_ms = 1900"));
     let trace = service.dir.path().join("trace");
-    let mut strace = Command::new("strace")
-        .args(["-f", "-qq", "-y", "-e", "trace=write,fdatasync,writev,sendto,sendmsg", "-o", trace.to_str().unwrap()])
-        .args(["-p", &service.pid().to_string()])
-        .spawn()
-        .unwrap();
+    let calls = "trace=write,fdatasync,writev,sendto,sendmsg";
+    let Some(strace) = Strace::on(&service, &["-y", "-e", calls, "-o", trace.to_str().unwrap()]) else {
+        return skipped("strace");
+    };
     let traced = || fs::read_to_string(&trace).unwrap_or_default();
     until("the trace", || service.http("/livez").0 == 200 && !traced().is_empty());
     assert_eq!(mint(&service, 4242).0, 200);
     until("the answer in the trace", || traced().matches("HTTP/1.1 200").count() > 1 && traced().contains("4242"));
-    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap();
-    strace.wait().unwrap();
+    strace.end();
     let text = traced();
     let from = |at: usize, word: &str, file: &str| {
         let found = text.lines().skip(at).position(|line| line.contains(word) && line.contains(file));

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output},
     time::{Duration, Instant},
 };
 
@@ -109,6 +109,33 @@ pub fn skipped(needs: &str) {
 
 pub fn is_there(program: &str) -> bool {
     Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success())
+}
+
+/// strace on a running service, until [`Strace::end`].
+pub struct Strace(Child);
+
+impl Strace {
+    /// `None` where there is no strace.
+    pub fn on(service: &Service, args: &[&str]) -> Option<Self> {
+        if !is_there("strace") {
+            return None;
+        }
+        let pid = service.pid().to_string();
+        Some(Self(Command::new("strace").args(["-f", "-qq", "-p", &pid]).args(args).spawn().unwrap()))
+    }
+
+    /// Lets a system call fail with EIO, on all files or on the one named.
+    pub fn failing(service: &Service, call: &str, file: Option<&Path>) -> Option<Self> {
+        let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=EIO"));
+        let mut args = vec!["-o", "/dev/null", "-e", &trace, "-e", &inject];
+        args.extend(file.iter().flat_map(|file| ["-P", file.to_str().unwrap()]));
+        Self::on(service, &args)
+    }
+
+    pub fn end(mut self) {
+        Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 /// A small file system on a folder, taken down when dropped. Needs root.

@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    io::{self, BufRead as _, BufReader, BufWriter, Write, stdout},
-    path::PathBuf,
+    io::{self, BufReader, BufWriter, Write, stdout},
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -12,8 +12,12 @@ use serde_json::Value;
 
 use super::{CHUNK, Home, cannot, open};
 use crate::{
-    audit::Subject,
-    cli::{Failure, Output},
+    audit::{LINE_MAX, Subject},
+    cli::{
+        Failure, Output,
+        lines::{Found, Lines},
+        remark,
+    },
 };
 
 #[derive(Args)]
@@ -95,24 +99,40 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
     }
     for path in &args.files {
         let mut reader = BufReader::with_capacity(CHUNK, open(path)?);
-        let (mut line, mut number) = (String::new(), 0);
+        let (mut lines, mut number) = (Lines::new(LINE_MAX), 0);
         loop {
-            line.clear();
-            if reader.read_line(&mut line).map_err(|error| cannot(path, &error))? == 0 {
-                break;
-            }
             number += 1;
-            match serde_json::from_str::<Value>(&line) {
-                Ok(record) if args.filter.fits(&record, pseudonym.as_deref()) => {
-                    print_one(&mut out, &line, &record, args.output)?;
-                }
-                Ok(_) => {}
-                Err(_) => crate::cli::remark(&format!("{}: line {number} is no record", path.display())),
+            let found = lines.next(&mut reader).map_err(|error| cannot(path, &error))?;
+            let is_end = matches!(found, Found::End(_));
+            match found {
+                Found::End([]) => break,
+                Found::Line(line) | Found::End(line) => match parsed(line) {
+                    Some((line, record)) if args.filter.fits(&record, pseudonym.as_deref()) => {
+                        print_one(&mut out, line, &record, args.output)?;
+                    }
+                    Some(_) => {}
+                    None => remark(&format!("{}: line {number} is no record", path.display())),
+                },
+                Found::TooLong => remark(&too_long(path, number)),
+            }
+            if is_end {
+                break;
             }
         }
     }
     out.flush()?;
     Ok(())
+}
+
+/// A record as it stands, and what it says; `None` where it is none.
+pub(super) fn parsed(line: &[u8]) -> Option<(&str, Value)> {
+    let line = std::str::from_utf8(line).ok()?;
+    Some((line, serde_json::from_str(line).ok()?))
+}
+
+/// Says that a line is skipped.
+pub(super) fn too_long(path: &Path, number: u64) -> String {
+    format!("{}: line {number} is longer than a record can be ({LINE_MAX} bytes), and skipped", path.display())
 }
 
 pub(super) const HEADING: &str =
@@ -122,7 +142,7 @@ pub(super) const HEADING: &str =
 pub(super) fn print_one(out: &mut impl Write, line: &str, record: &Value, output: Output) -> io::Result<()> {
     match output {
         Output::Text => out.write_all(row(record).as_bytes()),
-        Output::Json => writeln!(out, "{}", line.trim_end()),
+        Output::Json => writeln!(out, "{line}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _, stdout},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _, stdout},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
     thread,
@@ -10,10 +10,16 @@ use std::{
 };
 
 use clap::Args;
-use serde_json::Value;
 
 use super::{cannot, open, records};
-use crate::cli::{Failure, Output};
+use crate::{
+    audit::LINE_MAX,
+    cli::{
+        Failure, Output,
+        lines::{Found, Lines},
+        remark,
+    },
+};
 
 /// How often is looked whether there is more.
 const LOOK: Duration = Duration::from_millis(200);
@@ -43,21 +49,26 @@ pub(super) fn follow(args: &TailArgs) -> Result<(), Failure> {
         out.write_all(records::HEADING.as_bytes())?;
     }
     let mut reader = at_the_last(file, args.lines).map_err(said)?;
-    let mut line = String::new();
+    let mut lines = Lines::new(LINE_MAX);
     loop {
         // Asked before reading: what an old file got until it was replaced is read before the new one.
         let successor = fs::metadata(&args.file).is_ok_and(|there| (there.dev(), there.ino()) != id);
-        while reader.read_line(&mut line).map_err(said)? > 0 && line.ends_with('\n') {
-            if let Ok(record) = serde_json::from_str::<Value>(&line) {
-                records::print_one(&mut out, &line, &record, args.output)?;
+        loop {
+            match lines.next(&mut reader).map_err(said)? {
+                Found::Line(line) => {
+                    if let Some((line, record)) = records::parsed(line) {
+                        records::print_one(&mut out, line, &record, args.output)?;
+                    }
+                }
+                Found::TooLong => remark(&format!("a line longer than a record can be ({LINE_MAX} bytes) is skipped")),
+                Found::End(_) => break,
             }
-            line.clear();
         }
         out.flush()?;
         if successor && let Ok(next) = File::open(&args.file) {
             id = id_of(&next).map_err(said)?;
             reader = BufReader::new(next);
-            line.clear();
+            lines.restart();
         } else {
             thread::sleep(LOOK);
         }
@@ -78,7 +89,7 @@ fn at_the_last(mut file: File, lines: usize) -> io::Result<BufReader<File>> {
     while at < size {
         starts.push(at);
         line.clear();
-        match reader.read_until(b'\n', &mut line)? {
+        match reader.by_ref().take(size - at).read_until(b'\n', &mut line)? {
             0 => break,
             read => at += read as u64,
         }

@@ -38,20 +38,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
     pub fn batch_seal(&self, call: Call<'_>, items: &[Seal<'_>]) -> Batch<SealedToken> {
-        self.batch(
-            call,
-            Op::BatchSeal,
-            items,
-            |item| Subject::user(item.username),
-            |state, now| {
-                let mut memo = Memo::new();
-                let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
-                if state.policy.is_metered() {
-                    pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
-                }
-                Ok(items.iter().map(|item| seal(state, admit(item.app), Due::Nothing, item, now)).collect())
-            },
-        )
+        self.each(call, Op::BatchSeal, items, seal)
     }
 
     /// Opens a token.
@@ -69,7 +56,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
     pub fn batch_open(&self, call: Call<'_>, items: &[Present<'_>]) -> Batch<OpenedToken> {
-        self.present(call, Op::BatchOpen, items, open)
+        self.each(call, Op::BatchOpen, items, open)
     }
 
     /// Judges a token.
@@ -87,7 +74,7 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
     pub fn batch_verify(&self, call: Call<'_>, items: &[Present<'_>]) -> Batch<JudgedToken> {
-        self.present(call, Op::BatchVerify, items, judge)
+        self.each(call, Op::BatchVerify, items, judge)
     }
 
     /// Seals a token anew.
@@ -105,30 +92,57 @@ impl Authority {
     /// # Errors
     /// A [`Refusal`] of the whole batch: 0 or more than 1,000 items.
     pub fn batch_reseal(&self, call: Call<'_>, items: &[Present<'_>]) -> Batch<ResealedToken> {
-        self.present(call, Op::BatchReseal, items, reseal)
+        self.each(call, Op::BatchReseal, items, reseal)
     }
 
-    fn present<V: Verb + Copy, T>(
+    /// One use case for each item, with one permit for each app that they name.
+    fn each<R: OfUser, V: Verb + Copy, T>(
         &self,
         call: Call<'_>,
         op: Op,
-        items: &[Present<'_>],
-        act: impl for<'s> Fn(&'s State, Admission<'s, V>, Due<'_>, &Present<'_>, UnixSeconds) -> Answer<'s, T>,
+        items: &[R],
+        act: impl for<'s> Fn(&'s State, Admission<'s, V>, Due<'_>, &R, UnixSeconds) -> Answer<'s, T>,
     ) -> Batch<T> {
         self.batch(
             call,
             op,
             items,
-            |item| Subject::user(item.username),
+            |item| Subject::user(item.username()),
             |state, now| {
                 let mut memo = Memo::new();
                 let mut admit = |name| memo.get(name, |name| desk::app(state, call.caller, name));
                 if state.policy.is_metered() {
-                    pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app))))?;
+                    pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app()))))?;
                 }
-                Ok(items.iter().map(|item| act(state, admit(item.app), Due::Nothing, item, now)).collect())
+                Ok(items.iter().map(|item| act(state, admit(item.app()), Due::Nothing, item, now)).collect())
             },
         )
+    }
+}
+
+/// What is asked for an app and one of its users.
+trait OfUser {
+    fn app(&self) -> &str;
+    fn username(&self) -> Option<&str>;
+}
+
+impl OfUser for Seal<'_> {
+    fn app(&self) -> &str {
+        self.app
+    }
+
+    fn username(&self) -> Option<&str> {
+        self.username
+    }
+}
+
+impl OfUser for Present<'_> {
+    fn app(&self) -> &str {
+        self.app
+    }
+
+    fn username(&self) -> Option<&str> {
+        self.username
     }
 }
 

@@ -5,6 +5,7 @@ mod audit;
 mod client;
 mod hub;
 pub mod keys;
+mod lines;
 mod liveauth;
 mod pages;
 mod policy;
@@ -190,6 +191,11 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     out.write_all(bytes)?;
     out.flush()?;
     Ok(())
+}
+
+/// So many of something, as people say it.
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Prints a remark to standard error, where it does not get in the way of a result.

@@ -4,9 +4,11 @@
 mod evidence;
 mod key;
 mod ring;
+mod transition;
 mod usage;
 
 pub use evidence::{Evidence, NEVER, Span};
 pub use key::{Key, KeyKind, KeyName, Kid, Mark, State, Version};
 pub use ring::{Keyring, Problem};
+pub use transition::{Act, MarkTimes, NotAllowed};
 pub use usage::{Reserve, SealRefused, Unreserved, Usage};

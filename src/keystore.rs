@@ -13,13 +13,18 @@ mod open;
 mod place;
 mod record;
 mod seal;
+mod warning;
 
 use std::path::{Path, PathBuf};
 
-pub use edit::{Change, Import, Initialised, SECRET_MAX, create, import, init};
-pub use error::{KeystoreError, Part, SHORT_SECRET, Step, Warning};
+pub use edit::{
+    Change, Import, Initialised, Rotation, SECRET_MAX, create, destroy, import, init, mark_compromised, resume, rotate,
+    suspend,
+};
+pub use error::{KeystoreError, Part, Step};
 pub use file::{is_open_to_others, read_secret, strip_newline};
 pub use kek::KekSource;
+pub use warning::{SHORT_SECRET, Warning};
 
 use crate::{
     audit::JournalKeys,

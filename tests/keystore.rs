@@ -8,5 +8,7 @@ mod bad_files;
 mod changing;
 #[path = "keystore/home.rs"]
 mod home;
+#[path = "keystore/marking.rs"]
+mod marking;
 #[path = "keystore/rollback.rs"]
 mod rollback;

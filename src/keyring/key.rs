@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use super::transition::MarkTimes;
 use super::usage::Usage;
 use crate::{
     clock::UnixSeconds,
@@ -149,6 +150,8 @@ pub struct Version {
     pub activates_at: UnixSeconds,
     /// What an operator said of it.
     pub mark: Option<Mark>,
+    /// When that was.
+    pub marked: MarkTimes,
     /// How many bytes the secret has.
     pub secret_len: usize,
     /// For hat1: the suite it seals with.
@@ -169,6 +172,7 @@ impl Version {
             created_at: activates_at,
             activates_at,
             mark: None,
+            marked: MarkTimes::default(),
             secret_len,
             suite: None,
             kid: None,
@@ -189,6 +193,18 @@ impl Version {
     #[must_use]
     pub fn material<V: Verb>(&self, _evidence: &Permit<'_, V>) -> Option<&MacKey> {
         self.material.as_ref()
+    }
+
+    /// What orders the turns. Of two versions with the same activation time the higher number wins.
+    fn turn(&self) -> (UnixSeconds, u32) {
+        (self.activates_at, self.number)
+    }
+
+    /// Whether it takes its turn, or took it: one that was marked before its activation time never does, and leaves the
+    /// version before it as it was. Where it was not noted when, it had its turn: so no older version comes back.
+    #[must_use]
+    pub fn takes_turn(&self) -> bool {
+        self.mark.is_none() || self.marked.out_of_use_since().is_none_or(|since| since >= self.activates_at)
     }
 
     /// Whether the loaded key gives the recorded kid and its AEAD opens what it sealed. Nothing leaves this function.
@@ -252,14 +268,22 @@ impl Key {
         }
     }
 
+    /// When `version` stopped, or will stop, to be the one that mints, because another takes over; nothing where none is
+    /// there to do so, or where it never has its turn.
+    #[must_use]
+    pub fn deactivates_at(&self, version: &Version) -> Option<UnixSeconds> {
+        let later = self.versions.iter().filter(|v| v.takes_turn() && v.turn() > version.turn());
+        later.map(|v| v.activates_at).min().filter(|_| version.takes_turn())
+    }
+
     /// The versions that verify, the newest first.
     pub fn usable(&self) -> impl Iterator<Item = &Version> {
         self.versions.iter().rev().filter(|v| v.mark.is_none())
     }
 
-    /// The version whose turn it is, marked or not. Of two with the same activation time the higher number wins.
+    /// The version whose turn it is, marked or not.
     fn latest(&self, now: UnixSeconds) -> Option<&Version> {
-        self.versions.iter().filter(|v| v.activates_at <= now).max_by_key(|v| (v.activates_at, v.number))
+        self.versions.iter().filter(|v| v.takes_turn() && v.activates_at <= now).max_by_key(|v| v.turn())
     }
 
     pub(super) fn versions_mut(&mut self) -> &mut [Version] {

@@ -6,11 +6,13 @@
 //!   "kek": { "source": "file", "nonce", "wrapped" },         the document key; other sources are other objects
 //!   "service_secret": { "nonce", "wrapped" },
 //!   "keys": [ { "name", "kind", "versions": [ { "number", "created_at", "activates_at", "mark",
+//!                                               "suspended_at", "compromised_at", "destroyed_at",
 //!                                               "suite", "kid", "material": { "nonce", "wrapped" } } ] } ],
 //!   "mac": 64 hex digits }
 //! ```
 //! The MAC is taken over this object with `mac` left out, as compact JSON with its fields in this order, so that
-//! white space and a database's own spelling of JSON do not matter. An unknown field anywhere is refused.
+//! white space and a database's own spelling of JSON do not matter. An unknown field anywhere is refused. The times of
+//! marks are left out where there are none, so that a keyring without marks is what it was before there were times.
 
 use std::path::Path;
 
@@ -74,6 +76,12 @@ pub(super) struct VersionEntry {
     pub(super) created_at: i64,
     pub(super) activates_at: i64,
     pub(super) mark: Option<MarkEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) suspended_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) compromised_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) destroyed_at: Option<i64>,
     pub(super) suite: Option<SuiteEntry>,
     pub(super) kid: Option<String>,
     pub(super) material: Option<Wrapped>,
@@ -191,6 +199,16 @@ impl From<MarkEntry> for Mark {
             MarkEntry::Suspended => Self::Suspended,
             MarkEntry::Compromised => Self::Compromised,
             MarkEntry::Destroyed => Self::Destroyed,
+        }
+    }
+}
+
+impl From<Mark> for MarkEntry {
+    fn from(mark: Mark) -> Self {
+        match mark {
+            Mark::Suspended => Self::Suspended,
+            Mark::Compromised => Self::Compromised,
+            Mark::Destroyed => Self::Destroyed,
         }
     }
 }

@@ -1,12 +1,13 @@
-//! What can go wrong with a keyring, and what is worth a warning: closed lists, each item one line that says what
-//! to do next. Paths, sizes and public names only; never a secret, and never a piece of a file that did not parse,
-//! since a wrong path may point at anything.
+//! What can go wrong with a keyring: a closed list, each item one line that says what to do next. Paths, sizes and
+//! public names only; never a secret, and never a piece of a file that did not parse, since a wrong path may point at
+//! anything.
 
 use std::{fmt, io, path::PathBuf};
 
 use crate::{
+    clock::UnixSeconds,
     crypto::arena::NoRoom,
-    keyring::{KeyKind, KeyName, Problem},
+    keyring::{KeyKind, KeyName, NotAllowed, Problem},
     keystore::KekSource,
 };
 
@@ -101,6 +102,16 @@ pub enum KeystoreError {
     SamePath(PathBuf),
     /// `create` where a key is.
     KeyExists(KeyName),
+    /// A key that is not there.
+    NoKey(KeyName),
+    /// A version that is not there.
+    NoVersion(KeyName, u32),
+    /// The version's state does not allow it.
+    NotAllowed(KeyName, u32, NotAllowed),
+    /// A successor is staged already: its number, and when it takes over.
+    Staged(KeyName, u32, UnixSeconds),
+    /// A suite for a LiveAuth key.
+    SuiteOfLiveAuth(KeyName),
     /// The existing key is of another kind.
     OtherKind(KeyName, KeyKind),
     /// `create` for LiveAuth.
@@ -223,6 +234,21 @@ impl fmt::Display for KeystoreError {
                 "there is a key {name} already: choose another name, or add a version to it with `countersign keys \
                  import`"
             ),
+            Self::NoKey(name) => {
+                write!(f, "there is no key {name} in this keyring: `countersign keys list` names them all")
+            }
+            Self::NoVersion(name, number) => {
+                write!(f, "key {name} has no version {number}: `countersign keys show --key {name}` lists them")
+            }
+            Self::NotAllowed(name, number, refusal) => {
+                write!(f, "version {number} of key {name} stays as it was: {refusal}")
+            }
+            Self::Staged(name, number, at) => write!(
+                f,
+                "version {number} of key {name} is staged already and takes over at {at} (Unix seconds): wait for it, \
+                 give an earlier activation time, or suspend it first"
+            ),
+            Self::SuiteOfLiveAuth(name) => write!(f, "key {name} is a LiveAuth key, which has no suite: leave it out"),
             Self::OtherKind(name, kind) => write!(
                 f,
                 "key {name} is of kind {}: import with --kind {}, or choose another name",
@@ -291,41 +317,4 @@ fn write_refused(f: &mut fmt::Formatter<'_>, step: Step, path: &PathBuf, error: 
         _ => "check the disk and the folder's permissions",
     };
     write!(f, "cannot write {doing} {path:?} ({error}): what was there before is unchanged; {remedy}")
-}
-
-/// Something that works, but that an operator should know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Warning {
-    /// A LiveAuth secret below [`SHORT_SECRET`] bytes; key and version.
-    ShortSecret(KeyName, u32),
-    /// A LiveAuth secret that starts or ends with white space; key and version.
-    EdgeWhitespace(KeyName, u32),
-    /// The highest generation seen could not be noted at this path, and why.
-    RollbackInMemoryOnly(PathBuf, io::ErrorKind),
-}
-
-/// Below how many bytes a LiveAuth secret is called short.
-pub const SHORT_SECRET: usize = 20;
-
-#[expect(clippy::unnecessary_debug_formatting, reason = "a path may hold a newline, and a warning is one line")]
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ShortSecret(name, number) => write!(
-                f,
-                "version {number} of key {name} has fewer than {SHORT_SECRET} bytes, which can be guessed from one \
-                 hash: ask idibu for a longer secret"
-            ),
-            Self::EdgeWhitespace(name, number) => write!(
-                f,
-                "version {number} of key {name} starts or ends with white space, which is kept: import again without \
-                 it if it is not part of the secret"
-            ),
-            Self::RollbackInMemoryOnly(path, kind) => write!(
-                f,
-                "the highest generation seen cannot be noted at {path:?} ({kind}): a rolled-back keyring is noticed \
-                 only until this process ends"
-            ),
-        }
-    }
 }

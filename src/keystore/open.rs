@@ -6,10 +6,10 @@ use crate::{
     audit::JournalKeys,
     clock::UnixSeconds,
     crypto::{aead::Suite, arena, mac::MacKey},
-    keyring::{Key, KeyKind, KeyName, Kid, Mark, Version},
+    keyring::{Key, KeyKind, KeyName, Kid, Mark, MarkTimes, Version},
     keystore::{
         KeystoreError, Location, SHORT_SECRET, USE_STACK, Warning,
-        document::{Document, KeyEntry, VersionEntry},
+        document::{Document, KeyEntry, MarkEntry, VersionEntry},
         file, is_sample,
         seal::{About, DocumentKey},
     },
@@ -103,6 +103,9 @@ fn version(
     path: &Path,
 ) -> Result<(Version, bool), KeystoreError> {
     let about = about(name, kind, stored, path)?;
+    if stored.material.is_none() != (stored.mark == Some(MarkEntry::Destroyed)) {
+        return Err(KeystoreError::Altered(path.to_owned()));
+    }
     let Some(wrapped) = &stored.material else {
         return Ok((described(&about, stored, if kind == KeyKind::Hat1 { 32 } else { 1 }, None), false));
     };
@@ -124,6 +127,11 @@ fn described(about: &About<'_>, stored: &VersionEntry, secret_len: usize, materi
     }
     version.created_at = about.created_at;
     version.mark = stored.mark.map(Mark::from);
+    version.marked = MarkTimes {
+        suspended_at: stored.suspended_at.map(UnixSeconds),
+        compromised_at: stored.compromised_at.map(UnixSeconds),
+        destroyed_at: stored.destroyed_at.map(UnixSeconds),
+    };
     version
 }
 
@@ -131,7 +139,13 @@ fn name_of(entry: &KeyEntry, path: &Path) -> Result<KeyName, KeystoreError> {
     KeyName::new(&entry.name).map_err(|_| KeystoreError::Altered(path.to_owned()))
 }
 
-fn about<'a>(name: &'a KeyName, kind: KeyKind, stored: &VersionEntry, path: &Path) -> Result<About<'a>, KeystoreError> {
+/// What the material of a stored version is bound to.
+pub(super) fn about<'a>(
+    name: &'a KeyName,
+    kind: KeyKind,
+    stored: &VersionEntry,
+    path: &Path,
+) -> Result<About<'a>, KeystoreError> {
     let recorded = stored.kid.as_ref().map(|text| {
         let mut bytes = [0; 8];
         match base16ct::lower::decode(text, &mut bytes) {

@@ -35,6 +35,15 @@ pub(super) struct Place {
 /// The right to write; given back on drop, and by the system when the process ends in any way.
 pub(super) struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 
+/// What becomes of the generation before a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Previous {
+    /// It is there as `<path>.previous`.
+    Kept,
+    /// It is gone, and so is the one that was there before it: both hold what the change destroys.
+    Removed,
+}
+
 impl Place {
     /// The place of a file that exists, or can be made where `path` says.
     pub(super) fn of(path: &Path) -> Result<Self, KeystoreError> {
@@ -93,11 +102,20 @@ impl Place {
         }
     }
 
-    /// Puts `bytes` in place, under the lock. `before` describes the file that is there, which is kept as
-    /// `<path>.previous`.
-    pub(super) fn replace(&self, _lock: &Lock, bytes: &[u8], before: &Metadata) -> Result<(), KeystoreError> {
+    /// Puts `bytes` in place, under the lock. `before` describes the file that is there.
+    pub(super) fn replace(
+        &self,
+        _lock: &Lock,
+        bytes: &[u8],
+        before: &Metadata,
+        previous: Previous,
+    ) -> Result<(), KeystoreError> {
         let temp = Temp::write(self, bytes, 0o600 | before.mode() & 0o040, Some(before))?;
-        self.keep_previous()?;
+        match previous {
+            Previous::Kept => self.keep_previous()?,
+            // First: killed in between, there is nothing left to clear away that the next attempt would not do.
+            Previous::Removed => self.remove_previous()?,
+        }
         temp.rename(&self.path).map_err(|error| KeystoreError::Write(Step::Place, self.path.clone(), error))?;
         self.flush_folder()
     }
@@ -143,6 +161,15 @@ impl Place {
             Temp::write(self, &bytes, 0o600 | like.mode() & 0o040, Some(&like))?.rename(&temp.path).map_err(refused)?;
         }
         temp.rename(&previous).map_err(refused)
+    }
+
+    fn remove_previous(&self) -> Result<(), KeystoreError> {
+        let previous = self.beside("previous");
+        match fs::remove_file(&previous) {
+            Ok(()) => self.flush_folder(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(KeystoreError::Write(Step::KeepPrevious, previous, error)),
+        }
     }
 
     /// Opens the lock file, or makes it. One that is there is not followed as a link: whoever may write the folder

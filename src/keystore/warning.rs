@@ -1,0 +1,42 @@
+//! What is worth a warning about a keyring: a closed list, each item one line that says what to do next.
+
+use std::{fmt, io, path::PathBuf};
+
+use crate::keyring::KeyName;
+
+/// Something that works, but that an operator should know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Warning {
+    /// A LiveAuth secret below [`SHORT_SECRET`] bytes; key and version.
+    ShortSecret(KeyName, u32),
+    /// A LiveAuth secret that starts or ends with white space; key and version.
+    EdgeWhitespace(KeyName, u32),
+    /// The highest generation seen could not be noted at this path, and why.
+    RollbackInMemoryOnly(PathBuf, io::ErrorKind),
+}
+
+/// Below how many bytes a LiveAuth secret is called short.
+pub const SHORT_SECRET: usize = 20;
+
+#[expect(clippy::unnecessary_debug_formatting, reason = "a path may hold a newline, and a warning is one line")]
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShortSecret(name, number) => write!(
+                f,
+                "version {number} of key {name} has fewer than {SHORT_SECRET} bytes, which can be guessed from one \
+                 hash: ask idibu for a longer secret"
+            ),
+            Self::EdgeWhitespace(name, number) => write!(
+                f,
+                "version {number} of key {name} starts or ends with white space, which is kept: import again without \
+                 it if it is not part of the secret"
+            ),
+            Self::RollbackInMemoryOnly(path, kind) => write!(
+                f,
+                "the highest generation seen cannot be noted at {path:?} ({kind}): a rolled-back keyring is noticed \
+                 only until this process ends"
+            ),
+        }
+    }
+}

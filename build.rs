@@ -23,8 +23,11 @@ const SECRET_MESSAGES: &[&str] = &[
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let files = ["countersign/v1/verdict.proto", "countersign/v1/liveauth.proto", "countersign/v1/hub_token.proto"];
-    let descriptors = protox::compile(files, ["proto"])?;
+    let ordinary = ["countersign/v1/verdict.proto", "countersign/v1/liveauth.proto", "countersign/v1/hub_token.proto"];
+    // Served on admin listeners alone, and described there alone.
+    let admin = ["countersign/v1/key.proto"];
+    fs::write(out.join("ordinary.bin"), protox::compile(ordinary, ["proto"])?.encode_to_vec())?;
+    let descriptors = protox::compile(ordinary.into_iter().chain(admin), ["proto"])?;
     let encoded = descriptors.encode_to_vec();
     fs::write(out.join("countersign.bin"), &encoded)?;
 

@@ -77,6 +77,7 @@ fn policy(criterion: &mut Criterion) {
             verbs: vec![VerbName::Mint],
             domains: vec![ObjectPattern::Exact(format!("jobs{number}.example.com"))],
             apps: Vec::new(),
+            keys: Vec::new(),
             limits: RuleLimits::default(),
         };
         let policy = Policy::new((0..rules).map(rule).collect()).unwrap();

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::confinement::Confinement;
 use crate::{
     audit::{Journal, Settings},
-    authority::Authority,
+    authority::{Authority, KeyringSeen},
     clock::Clock,
     config::Config,
     crypto::arena,
@@ -61,6 +61,8 @@ pub struct DevOptions {
 pub struct Endpoints {
     /// The Unix socket.
     pub unix: PathBuf,
+    /// The Unix socket that serves `KeyService` too, if there is one.
+    pub admin: Option<PathBuf>,
     /// The plaintext loopback address as a URL, in development.
     pub tcp: Option<String>,
     /// The TLS addresses as URLs, in the order of the configuration.
@@ -117,7 +119,8 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     let reloader = Reloader::new(&config, options, confined, Arc::clone(&doors))?;
     let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
     startup::judge_keys(&loaded, dev)?;
-    let state = config.build(loaded.keys, None).map_err(Failure::usage)?;
+    let seen = KeyringSeen { id: loaded.keyring_id.clone(), generation: loaded.generation };
+    let state = config.build(loaded.keys, None).map_err(Failure::usage)?.of_keyring(seen);
     metrics.reloads.started(clock.now());
 
     // A start that failed so far leaves no record.
@@ -160,6 +163,9 @@ fn bind(
     doors: &Doors,
 ) -> Result<(Vec<grpc::Listener>, std::net::TcpListener, Endpoints), Failure> {
     let mut listeners = vec![listen::bind_unix(&config.unix).map_err(|error| Failure::usage(error.to_string()))?];
+    if let Some(admin) = &config.admin {
+        listeners.push(listen::bind_admin(admin).map_err(|error| Failure::usage(error.to_string()))?);
+    }
     let mut tcp = None;
     if let Some(dev) = &options.dev {
         let loopback = listen::bind_loopback(dev.listen).map_err(|error| Failure::usage(error.to_string()))?;
@@ -174,7 +180,8 @@ fn bind(
     }
     let web = http::bind(options.dev.as_ref().map_or(config.http, |dev| dev.http)).map_err(Failure::usage)?;
     let http = web.local_addr().map_err(|error| Failure::ours(format!("http: {error}")))?;
-    Ok((listeners, web, Endpoints { unix: config.unix.clone(), tcp, tls, http }))
+    let (unix, admin) = (config.unix.clone(), config.admin.clone());
+    Ok((listeners, web, Endpoints { unix, admin, tcp, tls, http }))
 }
 
 fn advise(config: &Config) {

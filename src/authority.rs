@@ -5,6 +5,7 @@ mod allowance;
 mod answer;
 mod desk;
 mod hub;
+mod keys;
 mod liveauth;
 mod refusal;
 mod state;
@@ -14,10 +15,16 @@ pub use answer::{
     Batch, Claims, JudgedHash, JudgedToken, MintHash, MintedHash, OpenedToken, Origin, Present, ResealedToken, Seal,
     SealedToken, VerifyHash,
 };
+pub use keys::{KeyShown, KeysShown, VersionShown};
 pub use refusal::Refusal;
-pub use state::State;
+pub use state::{KeyringSeen, State};
 
-pub use crate::{hub::token::PayloadKind, liveauth::hash::Validity};
+pub use crate::{
+    crypto::aead::Suite,
+    hub::token::PayloadKind,
+    keyring::{KeyKind, State as KeyState},
+    liveauth::hash::Validity,
+};
 
 use std::{
     cell::Cell,

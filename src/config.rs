@@ -6,6 +6,7 @@ mod decision;
 mod duration;
 mod expected;
 mod journal;
+mod listen;
 mod raw;
 mod rule;
 mod tls;
@@ -115,7 +116,7 @@ mod tests {
         let text = SHIPPED.replace("#| ", "");
         assert_ne!(text, SHIPPED);
         let config = Config::parse(&text, Path::new("/etc/countersign")).unwrap();
-        assert_eq!((config.domains.len(), config.apps.len(), config.rules.len()), (2, 1, 3));
+        assert_eq!((config.domains.len(), config.apps.len(), config.rules.len()), (2, 1, 4));
         assert_eq!(config.advice(), Vec::<String>::new());
     }
 
@@ -174,6 +175,9 @@ mod tests {
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"root\"]\nverbs = [\"mint\"]\ndomains = [\"*\"]", "root"),
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"sign\"]\ndomains = [\"*\"]", "sign"),
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"mint\"]\napps = [\"*\"]", "domains"),
+            ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"admin\"]\napps = [\"*\"]", "needs keys"),
+            ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"admin\"]\nkeys = [\"a*\"]", "key pattern"),
+            ("[listen]\nunix = \"a/s\"\nadmin = \"s\"", "listen.admin"),
         ] {
             let said = problem(text);
             assert!(said.contains(word), "{text}\n{said}");

@@ -2,7 +2,7 @@
 //! authority and encodes what comes back; it decides nothing about hashes or tokens and never sees a key.
 //!
 //! A request's way: [`listen`] owns the sockets, `serve` deals connections out to one thread per core, [`connection`]
-//! speaks HTTP/2 or HTTP/1.1, `front` admits and routes, `liveauth` and `hub_token` call the use cases, and `status`
+//! speaks HTTP/2 or HTTP/1.1, `front` admits and routes, `liveauth`, `hub_token` and `key` call the use cases, and `status`
 //! words every refusal. [`connect`] is a translation in front of the same services, not a second API.
 
 mod answer;
@@ -14,6 +14,7 @@ mod front;
 mod health;
 mod host;
 mod hub_token;
+mod key;
 mod limit;
 pub mod listen;
 mod liveauth;
@@ -37,4 +38,4 @@ mod worker;
 pub use limit::Limits;
 pub use listen::Listener;
 pub use serve::{Server, start};
-pub use session::{Gate, Session, Transport};
+pub use session::{Gate, Reach, Session, Transport};

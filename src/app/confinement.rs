@@ -65,7 +65,9 @@ impl Confinement {
             // A rotation makes a new file, and a lock lies beside it.
             needed.folders_of(&journal.path, Access::Write);
         }
-        needed.folders_of(&config.unix, Access::Sockets);
+        for socket in std::iter::once(&config.unix).chain(&config.admin) {
+            needed.folders_of(socket, Access::Sockets);
+        }
         for file in config.tls.iter().flat_map(|listener| listener.files.all()) {
             needed.folders_of(&file, Access::Read);
         }

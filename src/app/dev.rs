@@ -24,6 +24,8 @@ const CONFIG: &str = r#"# Made by `countersign dev`. Edit it: it is read again w
 unix = "countersign.sock"
 reflection = true
 
+# The admin socket is admin.sock beside it.
+
 [keyring]
 path = "keyring"
 kek_file = "kek"
@@ -53,6 +55,12 @@ callers = ["*"]
 verbs = ["mint", "verify", "seal", "open", "reseal"]
 domains = ["*"]
 apps = ["*"]
+
+[[policy.rules]]
+name = "whoever reaches the admin socket looks after keys"
+callers = ["*"]
+verbs = ["admin"]
+keys = ["*"]
 "#;
 
 /// A development folder, removed on drop if it is a temporary one.

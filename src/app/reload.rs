@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::{Receipt, Serving, Unrecorded},
-    authority::{Authority, State},
+    authority::{Authority, KeyringSeen, State},
     config::Config,
     http::Readiness,
     keystore,
@@ -160,7 +160,8 @@ impl Reloader {
         }
         let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
         startup::judge_keys(&loaded, self.options.dev.is_some()).map_err(|failure| failure.message)?;
-        let state = config.build(loaded.keys, Some(&authority.state()))?;
+        let seen = KeyringSeen { id: loaded.keyring_id.clone(), generation: loaded.generation };
+        let state = config.build(loaded.keys, Some(&authority.state()))?.of_keyring(seen);
         let certificates = match self.doors.prepare(&config.tls) {
             // They are looked at by themselves, and what is wrong with them must not keep a rule from being taken away.
             Err(_) if cause == Cause::Poll && config.tls == self.running.tls => Swap::none(),
@@ -234,6 +235,7 @@ fn files(config: &Config, options: &Options) -> Vec<PathBuf> {
 fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
     let fixed = [
         ("listen.unix", running.unix == new.unix),
+        ("listen.admin", running.admin == new.admin),
         ("listen.reflection", running.reflection == new.reflection),
         ("listen.workers", running.workers == new.workers),
         ("listen.drain", running.drain == new.drain),

@@ -54,8 +54,11 @@ impl Doors {
 
     /// Builds what a new configuration asks for. Listeners stay where they are until the process ends.
     pub(super) fn prepare(&self, settings: &[TlsSettings]) -> Result<Swap, String> {
-        if !self.all.iter().map(|door| door.address()).eq(settings.iter().map(|one| one.address)) {
-            return Err("restart needed: the addresses of listen.tls changed, which a reload cannot take".into());
+        let running = self.all.iter().map(|door| (door.address(), door.is_admin()));
+        if !running.eq(settings.iter().map(|one| (one.address, one.admin))) {
+            return Err(
+                "restart needed: listen.tls has other addresses, or another admin, which a reload cannot take".into()
+            );
         }
         let prepared = self.all.iter().zip(settings).map(|(door, one)| Ok((Arc::clone(door), door.prepare(one)?)));
         prepared.collect::<Result<_, String>>().map(Swap)

@@ -34,6 +34,10 @@ pub enum Op {
     BatchVerify,
     /// `HubTokenService/BatchReseal`
     BatchReseal,
+    /// `KeyService/ListKeys`
+    ListKeys,
+    /// `KeyService/GetKey`
+    GetKey,
     /// `grpc.health.v1.Health/Check`
     HealthCheck,
     /// `grpc.health.v1.Health/Watch`, when it begins.
@@ -46,7 +50,7 @@ pub enum Op {
 
 impl Op {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::MintHash,
         Self::VerifyHash,
         Self::BatchMintHash,
@@ -59,6 +63,8 @@ impl Op {
         Self::BatchOpen,
         Self::BatchVerify,
         Self::BatchReseal,
+        Self::ListKeys,
+        Self::GetKey,
         Self::HealthCheck,
         Self::HealthWatch,
         Self::Reflection,
@@ -100,6 +106,12 @@ impl Op {
         matches!(self, Self::VerifyHash | Self::BatchVerifyHash | Self::Verify | Self::BatchVerify)
     }
 
+    /// Whether it only looks at keys: journalled where it is refused.
+    #[must_use]
+    pub const fn looks_at_keys(self) -> bool {
+        matches!(self, Self::ListKeys | Self::GetKey)
+    }
+
     /// The name in metrics and records.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -116,6 +128,8 @@ impl Op {
             Self::BatchOpen => "batch_open",
             Self::BatchVerify => "batch_verify",
             Self::BatchReseal => "batch_reseal",
+            Self::ListKeys => "list_keys",
+            Self::GetKey => "get_key",
             Self::HealthCheck => "health_check",
             Self::HealthWatch => "health_watch",
             Self::Reflection => "reflection",

@@ -308,8 +308,8 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Whether a call is worth a record: whatever grants, and every judgement that something is not valid; a judgement that
-/// all is valid only where `all` are wanted. A call over its rate was not looked at: recorded, a flood of them would fill
+/// Whether a call is worth a record: whatever grants, every judgement that something is not valid, and every look at keys
+/// that was refused; a judgement that all is valid only where `all` are wanted. A call over its rate was not looked at: recorded, a flood of them would fill
 /// the disk.
 pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
     let valid = Outcome::Judged(crate::verdict::Verdict::Valid);
@@ -320,7 +320,9 @@ pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
         _ => event.outcome == valid,
     };
     let paced = matches!(event.outcome, Outcome::Refused(_, "RATE_LIMITED"));
-    !paced && (event.op.grants() || (event.op.judges() && (all || !fine)))
+    let refused = matches!(event.outcome, Outcome::Refused(..));
+    let told = event.op.judges() && (all || !fine) || event.op.looks_at_keys() && refused;
+    !paced && (event.op.grants() || told)
 }
 
 #[cfg(test)]

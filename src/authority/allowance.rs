@@ -135,6 +135,7 @@ mod tests {
             verbs: vec![VerbName::Open],
             domains: Vec::new(),
             apps: vec![ObjectPattern::Exact(name.into())],
+            keys: Vec::new(),
             limits: RuleLimits { max_ttl: None, rate: (burst > 0).then_some(Rate { per_second: 1, burst }) },
         };
         rates.iter().map(rule).collect()

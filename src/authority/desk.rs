@@ -6,11 +6,12 @@ use std::{collections::HashMap, hash::Hash};
 use super::{Refusal, State};
 use crate::{
     hub::app::{App, is_app_name},
+    keyring::{Key, KeyName},
     liveauth::domain::{Domain, HostName},
     policy::{Caller, Object, Permit, Verb},
 };
 
-/// A domain that the caller may do `V` on.
+/// An object that the caller may do `V` on.
 pub(super) struct Admitted<'s, O, V> {
     pub(super) object: &'s O,
     pub(super) permit: Permit<'s, V>,
@@ -53,6 +54,18 @@ pub(super) fn app<'s, V: Verb>(state: &'s State, caller: &Caller, name: &str) ->
         return Err(Refusal::UnknownApp);
     };
     let permit = state.policy.permit::<V>(caller, Object::App(&object.name)).map_err(|_| Refusal::NoRule(V::NAME))?;
+    Ok(Admitted { object, permit })
+}
+
+/// The key of that name, if a rule lets the caller do `V` on it.
+pub(super) fn key<'s, V: Verb>(state: &'s State, caller: &Caller, name: &str) -> Result<Admitted<'s, Key, V>, Refusal> {
+    let name = KeyName::new(name).map_err(|_| Refusal::invalid("key", "a key's name is 1 to 64 of a-z 0-9 . _ -"))?;
+    let Some(object) = state.ring.key(&name) else {
+        state.policy.permit::<V>(caller, Object::Key(name.as_str())).map_err(|_| Refusal::NoRule(V::NAME))?;
+        return Err(Refusal::UnknownKey);
+    };
+    let named = Object::Key(object.name.as_str());
+    let permit = state.policy.permit::<V>(caller, named).map_err(|_| Refusal::NoRule(V::NAME))?;
     Ok(Admitted { object, permit })
 }
 

@@ -23,6 +23,8 @@ pub enum Refusal {
     UnknownDomain,
     /// A rule allows it, but no such app is configured.
     UnknownApp,
+    /// A rule allows it, but the keyring has no such key.
+    UnknownKey,
     /// A field that cannot be accepted.
     Invalid {
         /// The field, as the API names it.
@@ -89,7 +91,7 @@ impl Refusal {
     pub const fn code(&self) -> Code {
         match self {
             Self::NoRule(_) => Code::PermissionDenied,
-            Self::UnknownDomain | Self::UnknownApp => Code::NotFound,
+            Self::UnknownDomain | Self::UnknownApp | Self::UnknownKey => Code::NotFound,
             Self::Invalid { .. } | Self::TtlTooLong { .. } | Self::TokenTooLong { .. } | Self::Undecodable => {
                 Code::InvalidArgument
             }
@@ -109,6 +111,7 @@ impl Refusal {
             Self::NoRule(_) => "NO_RULE",
             Self::UnknownDomain => "UNKNOWN_DOMAIN",
             Self::UnknownApp => "UNKNOWN_APP",
+            Self::UnknownKey => "UNKNOWN_KEY",
             Self::Invalid { .. } => "INVALID_FIELD",
             Self::TtlTooLong { .. } => "TTL_TOO_LONG",
             Self::TokenTooLong { .. } => "TOKEN_TOO_LONG",
@@ -159,12 +162,13 @@ impl fmt::Display for Refusal {
         match self {
             Self::NoRule(verb) => write!(
                 f,
-                "no rule allows this caller to {verb} here; add one to the policy, or check the name of the domain or app"
+                "no rule allows this caller to {verb} here; add one to the policy, or check the name of the domain, app or key"
             ),
             Self::UnknownDomain => {
                 f.write_str("no such domain is configured; add it to [[liveauth.domains]], or check its spelling")
             }
             Self::UnknownApp => f.write_str("no such app is configured; add it to [[hub.apps]], or check its spelling"),
+            Self::UnknownKey => f.write_str("the keyring has no such key; check its spelling, or create or import it"),
             // Some rooms name the field themselves.
             Self::Invalid { field, description } if description.starts_with(field) => f.write_str(description),
             Self::Invalid { field, description } => write!(f, "{field}: {description}"),

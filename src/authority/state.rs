@@ -16,6 +16,16 @@ pub struct State {
     pub(super) apps: HashMap<String, App>,
     pub(super) ring: Keyring,
     pub(super) seal_limits: SealLimits,
+    pub(super) keyring: KeyringSeen,
+}
+
+/// Which keyring it is, and how often it was changed.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct KeyringSeen {
+    /// Its random id, 32 hexadecimal digits.
+    pub id: String,
+    /// Its generation.
+    pub generation: u64,
 }
 
 impl State {
@@ -37,7 +47,13 @@ impl State {
                 return Err(format!("app {:?} is configured twice; remove one", twice.name));
             }
         }
-        Ok(Self { policy, domains, apps: by_name, ring, seal_limits })
+        Ok(Self { policy, domains, apps: by_name, ring, seal_limits, keyring: KeyringSeen::default() })
+    }
+
+    /// The same, with what is to be said of where the keys come from.
+    #[must_use]
+    pub fn of_keyring(self, keyring: KeyringSeen) -> Self {
+        Self { keyring, ..self }
     }
 
     /// The keys.

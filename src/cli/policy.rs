@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, Output, print};
 use crate::{
-    config::{Config, Decision, Expected, Question, Rulebook},
+    config::{Config, Decision, Expected, Question, Rulebook, Target},
     hub::app::Ttl,
     policy::{Explanation, Lack, ObjectPattern, Rule},
 };
@@ -38,7 +38,8 @@ pub(super) enum PolicyCommand {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   countersign policy check spiffe://example.org/ns/web/sa/front mint domain:jobs.example.com
-  countersign policy check uid:1001,gid:2000 open app:acme-contacts --config config.toml";
+  countersign policy check uid:1001,gid:2000 open app:acme-contacts --config config.toml
+  countersign policy check uid:990 admin key:acme-contacts";
 
 #[derive(Args)]
 pub(super) struct Rules {
@@ -54,9 +55,9 @@ pub(super) struct Rules {
 pub(super) struct CheckArgs {
     #[arg(help = "spiffe://TRUST-DOMAIN/PATH, dns:NAME, uid:N, uid:N,gid:M or name:X")]
     caller: String,
-    /// mint, verify, seal, open or reseal
+    /// mint, verify, seal, open, reseal or admin
     verb: String,
-    /// domain:NAME or app:NAME; the bare name where only one of them can be meant
+    /// domain:NAME, app:NAME or key:NAME; the bare name where only one of them can be meant
     object: String,
     #[command(flatten)]
     rules: Rules,
@@ -158,6 +159,9 @@ fn explained(question: &Question, decision: &Decision<'_>, indent: &str) -> Stri
         lines.push("  note     no gid was given, so no rule for a group fits; write uid:N,gid:M".into());
     }
     lines.push(match decision.configured {
+        _ if matches!(target, Target::Key(_)) => {
+            "  exists   `countersign keys list` knows: keys are in the keyring".into()
+        }
         Some(name) if target.to_string().ends_with(&format!(":{name}")) => "  exists   yes, it is configured".into(),
         Some(name) => format!("  exists   yes, as a name below the configured domain {name}, whose rules hold"),
         None if decision.allowed.is_some() => "  exists   no, it is not configured: the answer is NOT_FOUND".into(),
@@ -191,7 +195,10 @@ fn miss((lack, rule): (Lack, &Rule)) -> String {
         Lack::Caller => format!("rule {name:?} allows it to {}", list(&rule.callers)),
         Lack::Verb => format!("rule {name:?} lets this caller {} it", list(&rule.verbs)),
         Lack::Object => {
-            format!("rule {name:?} lets this caller do so on {}", list(rule.domains.iter().chain(&rule.apps)))
+            format!(
+                "rule {name:?} lets this caller do so on {}",
+                list(rule.domains.iter().chain(&rule.apps).chain(&rule.keys))
+            )
         }
     }
 }

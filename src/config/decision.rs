@@ -6,6 +6,7 @@ use std::fmt;
 use super::typed::Config;
 use crate::{
     hub::app::{App, Ttl, is_app_name},
+    keyring::KeyName,
     liveauth::domain::{Domain, Domains, HostName},
     policy::{Caller, CallerPattern, Explanation, Lack, Object, Policy, Rule, VerbName},
 };
@@ -35,6 +36,8 @@ pub enum Target {
     Domain(HostName),
     /// An app.
     App(String),
+    /// A key, which the configuration does not list: the keyring does.
+    Key(String),
 }
 
 impl fmt::Display for Target {
@@ -42,13 +45,15 @@ impl fmt::Display for Target {
         match self {
             Self::Domain(name) => write!(f, "domain:{name}"),
             Self::App(name) => write!(f, "app:{name}"),
+            Self::Key(name) => write!(f, "key:{name}"),
         }
     }
 }
 
 /// The answer.
 pub struct Decision<'a> {
-    /// The name of the configured domain or app that the object belongs to; `None`: allowed or not, there is none.
+    /// The name of the configured domain or app that the object belongs to; `None`: allowed or not, there is none, or it
+    /// is a key.
     pub configured: Option<&'a str>,
     /// Why it is allowed; `None`: it is denied.
     pub allowed: Option<Explanation<'a>>,
@@ -79,7 +84,7 @@ impl Rulebook {
         Ok(Self { policy: config.policy()?, domains, apps })
     }
 
-    /// Reads a question. The object is `domain:NAME`, `app:NAME`, or a bare name where only one of them can be meant.
+    /// Reads a question. The object is `domain:NAME`, `app:NAME`, `key:NAME`, or a bare name where only one can be meant.
     ///
     /// # Errors
     /// What is wrong with it, in one line that says what to do.
@@ -91,14 +96,21 @@ impl Rulebook {
         let target = match object.split_once(':') {
             Some(("domain", name)) => domain(name)?,
             Some(("app", name)) => app(name)?,
-            Some(_) => return Err(format!("{object:?} is no object: write domain:NAME or app:NAME")),
+            Some(("key", name)) => key(name)?,
+            Some(_) => return Err(format!("{object:?} is no object: write domain:NAME, app:NAME or key:NAME")),
             None => self.bare(verb, object)?,
         };
-        let (suits, kinds) = match &target {
-            Target::Domain(_) => (verb.is_for_domains(), "apps"),
-            Target::App(_) => (verb.is_for_apps(), "domains"),
+        let suits = match &target {
+            Target::Domain(_) => verb.is_for_domains(),
+            Target::App(_) => verb.is_for_apps(),
+            Target::Key(_) => verb.is_for_keys(),
         };
-        if suits { Ok(Question { caller, verb, target }) } else { Err(format!("{verb} is asked of {kinds} only")) }
+        let kinds = || match verb {
+            _ if verb.is_for_keys() => "keys",
+            _ if verb.is_for_apps() => "apps",
+            _ => "domains",
+        };
+        if suits { Ok(Question { caller, verb, target }) } else { Err(format!("{verb} is asked of {} only", kinds())) }
     }
 
     /// Answers it, as a call would be.
@@ -108,12 +120,14 @@ impl Rulebook {
         let found = match target {
             Target::Domain(host) => self.domains.find(host).map(Found::Domain),
             Target::App(name) => self.apps.iter().find(|app| app.name == *name).map(Found::App),
+            Target::Key(_) => None,
         };
         // Where there is none, the name itself is asked about: policy goes before existence.
         let object = match (target, &found) {
             (Target::Domain(_), Some(Found::Domain(domain))) => Object::Domain(domain.name.as_str()),
             (Target::Domain(host), _) => Object::Domain(host.as_str()),
             (Target::App(name), _) => Object::App(name),
+            (Target::Key(name), _) => Object::Key(name),
         };
         let allowed = self.policy.explain(caller, *verb, object);
         let has_group = !matches!(caller, Caller::Unix { gid: u32::MAX, .. });
@@ -135,7 +149,8 @@ impl Rulebook {
         match (verb.is_for_domains(), verb.is_for_apps()) {
             (true, false) => return as_domain(),
             (false, true) => return app(name),
-            _ => {}
+            (false, false) => return key(name),
+            (true, true) => {}
         }
         let is_domain = HostName::from_request(name).is_ok_and(|host| self.domains.find(&host).is_some());
         match (is_domain, self.apps.iter().any(|app| app.name == name)) {
@@ -174,12 +189,16 @@ fn app(name: &str) -> Result<Target, String> {
     Err(format!("{name:?} is no app name: 1 to 64 of a-z 0-9 . _ -"))
 }
 
+fn key(name: &str) -> Result<Target, String> {
+    KeyName::new(name).map(|name| Target::Key(name.as_str().to_owned()))
+}
+
 /// The nearest of the limits that hold together. Verifying and opening make nothing; a resealed token lasts no longer than
 /// by the app's default, and where the app does not extend it, no longer than before.
 fn max_ttl(verb: VerbName, rule: &Rule, found: Option<&Found<'_>>) -> Option<MaxTtl> {
     let of_rule = rule.limits.max_ttl.map(|seconds| MaxTtl { ttl: Ttl::Seconds(seconds), whose: "rule" });
     let of_object = match (verb, found) {
-        (VerbName::Verify | VerbName::Open, _) => return None,
+        (VerbName::Verify | VerbName::Open | VerbName::Admin, _) => return None,
         (VerbName::Reseal, Some(Found::App(app))) if !app.reseal_extends => return None,
         (VerbName::Reseal, Some(Found::App(app))) => Some(MaxTtl { ttl: app.ttl, whose: "app" }),
         (_, Some(Found::App(app))) => Some(MaxTtl { ttl: app.max_ttl, whose: "app" }),

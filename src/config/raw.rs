@@ -31,6 +31,7 @@ section!(Raw {
 
 section!(Listen {
     unix: String = "/run/countersign/countersign.sock".into(),
+    admin: String = "admin.sock".into(),
     reflection: bool = false,
     workers: u16 = 0,
     drain: String = "10s".into(),
@@ -48,6 +49,8 @@ pub(super) struct Tls {
     pub(super) crls: Vec<String>,
     pub(super) identity: Option<String>,
     pub(super) trust_domain: Option<String>,
+    #[serde(default)]
+    pub(super) admin: bool,
 }
 
 section!(Http { address: String = "127.0.0.1:9464".into() });
@@ -146,6 +149,8 @@ pub(super) struct Rule {
     pub(super) domains: Vec<String>,
     #[serde(default)]
     pub(super) apps: Vec<String>,
+    #[serde(default)]
+    pub(super) keys: Vec<String>,
     pub(super) max_ttl: Option<String>,
     pub(super) rate: Option<u32>,
     pub(super) burst: Option<u32>,

@@ -52,6 +52,7 @@ pub(super) fn read(raw: &raw::Rule) -> Result<Rule, String> {
         verbs: raw.verbs.iter().map(verb).collect::<Result<_, _>>()?,
         domains: raw.domains.iter().map(domain_pattern).collect::<Result<_, String>>()?,
         apps: raw.apps.iter().map(|a| ObjectPattern::app(a).map_err(said)).collect::<Result<_, _>>()?,
+        keys: raw.keys.iter().map(|k| ObjectPattern::key(k).map_err(said)).collect::<Result<_, _>>()?,
         limits: RuleLimits { max_ttl, rate },
     })
 }

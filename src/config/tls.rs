@@ -52,5 +52,5 @@ fn listener(raw: &raw::Tls, folder: &Path) -> Result<TlsSettings, String> {
         ca: path(&raw.client_ca, "client_ca")?,
         crls: raw.crls.iter().map(|crl| path(crl, "crls")).collect::<Result<_, _>>()?,
     };
-    Ok(TlsSettings { address, files, identity })
+    Ok(TlsSettings { address, files, identity, admin: raw.admin })
 }

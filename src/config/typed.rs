@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     duration::{Lifetime, parse_lifetime, parse_seconds},
-    journal, raw, rule, tls,
+    journal, listen, raw, rule, tls,
 };
 use crate::{
     audit,
@@ -30,6 +30,8 @@ use crate::{
 pub struct Config {
     /// The Unix socket.
     pub unix: PathBuf,
+    /// The Unix socket that serves `KeyService` too; `None`: there is none.
+    pub admin: Option<PathBuf>,
     /// Whether reflection is served.
     pub reflection: bool,
     /// Worker threads; 0 means one per core.
@@ -244,8 +246,10 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
             return Err(format!("process.landlock {other:?} is unknown; write \"on\", \"off\" or \"required\""));
         }
     };
+    let unix = path(&raw.listen.unix, "listen.unix")?;
     let config = Config {
-        unix: path(&raw.listen.unix, "listen.unix")?,
+        admin: listen::admin_socket(&raw.listen.admin, &unix)?,
+        unix,
         reflection: raw.listen.reflection,
         workers: raw.listen.workers.into(),
         drain: span(&raw.listen.drain, "listen.drain")?,

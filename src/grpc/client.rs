@@ -10,7 +10,10 @@ use tonic_types::StatusExt as _;
 
 use self::wire::Wire;
 use super::{
-    proto::{self, hub_token_service_client::HubTokenServiceClient, live_auth_service_client::LiveAuthServiceClient},
+    proto::{
+        self, hub_token_service_client::HubTokenServiceClient, key_service_client::KeyServiceClient,
+        live_auth_service_client::LiveAuthServiceClient,
+    },
     status::to_record,
     tls::{ClientTls, alert_in},
 };
@@ -181,6 +184,11 @@ calls! { HubTokenServiceClient:
     batch_open(BatchOpenRequest) -> BatchOpenResponse;
     batch_verify(BatchVerifyRequest) -> BatchVerifyResponse;
     batch_reseal(BatchResealRequest) -> BatchResealResponse;
+}
+
+calls! { KeyServiceClient:
+    list_keys(ListKeysRequest) -> ListKeysResponse;
+    get_key(GetKeyRequest) -> GetKeyResponse;
 }
 
 fn call_error(status: &Status) -> CallError {

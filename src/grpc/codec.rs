@@ -43,6 +43,7 @@ decodable! { usize::MAX =>
     BatchMintHashResponse BatchVerifyHashResponse
     SealRequest SealResponse OpenRequest OpenResponse VerifyRequest VerifyResponse ResealRequest ResealResponse
     BatchSealResponse BatchOpenResponse BatchVerifyResponse BatchResealResponse
+    ListKeysRequest ListKeysResponse GetKeyRequest GetKeyResponse
 }
 decodable! { DECODED_ITEMS =>
     BatchMintHashRequest BatchVerifyHashRequest

@@ -46,7 +46,7 @@ where
     let arrived = Instant::now();
     let (parts, body) = request.into_parts();
     let request_id = session.ids.of(&parts.headers);
-    let route = Route::of(parts.uri.path());
+    let route = Route::of(parts.uri.path(), session.gate.reach());
     let form = form_of(&parts);
     let in_grpc = form == Some(Form::Grpc) && parts.version == Version::HTTP_2;
     let mut record = Record { session: &session, op: route.op(), request_id: &request_id, arrived, made: false };
@@ -180,7 +180,7 @@ where
 {
     let answer = if let Route::Reflection(version) = route {
         let request = Request::from_parts(parts, body);
-        reflection::serve(version, limits.message_bytes, request).await.map(AnswerBody::Stream)
+        reflection::serve(version, session.gate.reach(), limits.message_bytes, request).await.map(AnswerBody::Stream)
     } else {
         let asked = timeout::of_grpc(&parts.headers)?;
         let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
@@ -188,7 +188,7 @@ where
             message::framed(body, limits.message_bytes, deadline, &session.transport.counters.receiving).await?;
         // Tonic's codec would call it our own fault.
         HealthCheckRequest::decode(message.get(PREFIX..).unwrap_or_default()).map_err(|_| Refusal::Undecodable)?;
-        grpc_call(HealthServer::new(session.transport.health.clone()), parts, message).await
+        grpc_call(HealthServer::new(session.transport.health.seen_by(session.gate.reach())), parts, message).await
     };
     record.make(match answer.headers().get(answer::GRPC_STATUS).map(HeaderValue::as_bytes) {
         None | Some(b"0") => Outcome::Done,

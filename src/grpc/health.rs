@@ -13,7 +13,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_res
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{
-    route::{HUB_TOKEN_SERVICE, LIVE_AUTH_SERVICE},
+    route::{HUB_TOKEN_SERVICE, KEY_SERVICE, LIVE_AUTH_SERVICE},
+    session::Reach,
     status::DOMAIN,
 };
 
@@ -21,6 +22,10 @@ use super::{
 pub(super) const UNKNOWN_SERVICE: &str = "UNKNOWN_SERVICE";
 
 const NAMES: [&str; 3] = ["", LIVE_AUTH_SERVICE, HUB_TOKEN_SERVICE];
+
+fn is_known(name: &str, reach: Reach) -> bool {
+    NAMES.contains(&name) || (reach == Reach::Admin && name == KEY_SERVICE)
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -33,9 +38,18 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Health(watch::Sender<Phase>);
 
+/// The same as callers by listeners of one reach see it.
+#[derive(Debug)]
+pub(super) struct Seen(Health, Reach);
+
 impl Health {
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(Phase::NotServing))
+    }
+
+    /// What one asks by a listener of this reach.
+    pub(super) fn seen_by(&self, reach: Reach) -> Seen {
+        Seen(self.clone(), reach)
     }
 
     pub(super) fn set_serving(&self, serving: bool) {
@@ -51,19 +65,19 @@ impl Health {
 }
 
 #[tonic::async_trait]
-impl health_server::Health for Health {
+impl health_server::Health for Seen {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        if !NAMES.contains(&request.get_ref().service.as_str()) {
+        if !is_known(&request.get_ref().service, self.1) {
             return Err(unknown_service());
         }
-        Ok(Response::new(answer(*self.0.borrow())))
+        Ok(Response::new(answer(*self.0.0.borrow())))
     }
 
     type WatchStream = Watch;
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watch>, Status> {
-        let known = NAMES.contains(&request.get_ref().service.as_str());
-        Ok(Response::new(Watch { phases: WatchStream::new(self.0.subscribe()), known, last: None, draining: false }))
+        let known = is_known(&request.get_ref().service, self.1);
+        Ok(Response::new(Watch { phases: WatchStream::new(self.0.0.subscribe()), known, last: None, draining: false }))
     }
 }
 

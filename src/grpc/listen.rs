@@ -21,7 +21,7 @@ use rustix::{
     process,
 };
 
-use super::tls::Door;
+use super::{session::Reach, tls::Door};
 
 /// A bound socket.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(super) enum Bound {
     Unix {
         place: Place,
         listener: UnixListener,
+        reach: Reach,
     },
     Loopback(TcpListener),
     Tls {
@@ -70,6 +71,20 @@ impl std::error::Error for BindError {}
 /// # Errors
 /// The folder can be written to by everyone, the path is taken, or the system refuses.
 pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
+    bind_unix_for(path, Reach::Ordinary, Mode::from_raw_mode(0o117))
+}
+
+/// Binds the Unix socket that serves `KeyService` too, with mode 0600: nobody but our own user, and root, connects to it.
+/// Its folder is treated as [`bind_unix`] treats it.
+///
+/// # Errors
+/// Those of [`bind_unix`].
+pub fn bind_admin(path: &Path) -> Result<Listener, BindError> {
+    bind_unix_for(path, Reach::Admin, Mode::from_raw_mode(0o177))
+}
+
+/// Binds one that is born with what `mask` leaves of its mode.
+fn bind_unix_for(path: &Path, reach: Reach, mask: Mode) -> Result<Listener, BindError> {
     let shown = path.display();
     if path.as_os_str().as_encoded_bytes().first().is_none_or(|first| matches!(first, 0 | b'@')) {
         return Err(BindError(format!(
@@ -82,7 +97,7 @@ pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
     };
     prepare_folder(folder)?;
     make_way(path)?;
-    let listener = under_umask(Mode::from_raw_mode(0o117), || UnixListener::bind(path)).map_err(|error| {
+    let listener = under_umask(mask, || UnixListener::bind(path)).map_err(|error| {
         BindError(match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!("{shown} was taken just now by another process; stop it or choose another path")
@@ -94,7 +109,7 @@ pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
         })
     })?;
     let place = Place::of(path).map_err(|error| BindError(format!("cannot look at {shown} just bound: {error}")))?;
-    Ok(Listener(Bound::Unix { place, listener }))
+    Ok(Listener(Bound::Unix { place, listener, reach }))
 }
 
 /// Binds a loopback TCP socket, without any protection but that: for development. Port 0 takes any free one.

@@ -18,5 +18,8 @@ mod redacted;
 
 pub use generated::*;
 
+/// The `FileDescriptorSet` of what every listener serves, encoded.
+pub const ORDINARY_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ordinary.bin"));
+
 /// The `FileDescriptorSet` of `proto/`, encoded.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/countersign.bin"));

@@ -1,10 +1,12 @@
 //! From a path to what it names.
 
+use super::session::Reach;
 use crate::audit::Op;
 
 /// The services' full names.
 pub(super) const LIVE_AUTH_SERVICE: &str = "countersign.v1.LiveAuthService";
 pub(super) const HUB_TOKEN_SERVICE: &str = "countersign.v1.HubTokenService";
+pub(super) const KEY_SERVICE: &str = "countersign.v1.KeyService";
 
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +33,8 @@ pub(super) enum ReflectionVersion {
 }
 
 impl Route {
-    /// What the path names.
-    pub(super) fn of(path: &str) -> Self {
+    /// What the path names, on a listener of this reach.
+    pub(super) fn of(path: &str, reach: Reach) -> Self {
         let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
             return Self::Unknown;
         };
@@ -53,6 +55,11 @@ impl Route {
                 "BatchOpen" => Self::Call(Op::BatchOpen),
                 "BatchVerify" => Self::Call(Op::BatchVerify),
                 "BatchReseal" => Self::Call(Op::BatchReseal),
+                _ => Self::Unknown,
+            },
+            KEY_SERVICE if reach == Reach::Admin => match method {
+                "ListKeys" => Self::Call(Op::ListKeys),
+                "GetKey" => Self::Call(Op::GetKey),
                 _ => Self::Unknown,
             },
             "grpc.health.v1.Health" => match method {
@@ -97,10 +104,12 @@ mod tests {
             for service in &file.service {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                    let route = Route::of(&path);
+                    let route = Route::of(&path, Reach::Admin);
                     assert!(matches!(route, Route::Call(_)), "{path}");
                     assert!(!routes.contains(&route), "{path}");
                     assert_eq!(route.op().is_batch(), method.name().starts_with("Batch"), "{path}");
+                    let ordinary = Route::of(&path, Reach::Ordinary);
+                    assert_eq!(ordinary, if service.name() == "KeyService" { Route::Unknown } else { route }, "{path}");
                     routes.push(route);
                 }
             }
@@ -122,7 +131,7 @@ mod tests {
             "//countersign.v1.LiveAuthService/MintHash",
             "/countersign.v1.HubTokenService/MintHash",
         ] {
-            assert_eq!(Route::of(path), Route::Unknown, "{path}");
+            assert_eq!(Route::of(path, Reach::Admin), Route::Unknown, "{path}");
         }
     }
 }

@@ -53,6 +53,8 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         Op::BatchOpen => answer::<proto::BatchOpenRequest>,
         Op::BatchVerify => answer::<proto::BatchVerifyRequest>,
         Op::BatchReseal => answer::<proto::BatchResealRequest>,
+        Op::ListKeys => answer::<proto::ListKeysRequest>,
+        Op::GetKey => answer::<proto::GetKeyRequest>,
         Op::HealthCheck | Op::HealthWatch | Op::Reflection | Op::Unknown => return Err(Refusal::UnknownMethod.into()),
     };
     run(form, exchange, body)

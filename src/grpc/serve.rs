@@ -17,7 +17,7 @@ use super::{
     limit::Limits,
     listen::{Bound, Listener, Place},
     peer,
-    session::Transport,
+    session::{Reach, Transport},
     tls::{Door, Knock},
     worker::{Stream, Worker},
 };
@@ -60,10 +60,11 @@ pub fn start(
     for Listener(bound) in listeners {
         let dealer = Dealer { transport: Arc::clone(&server.transport), workers: Arc::clone(&workers) };
         match bound {
-            Bound::Unix { place, listener } => {
+            Bound::Unix { place, listener, reach } => {
                 listener.set_nonblocking(true)?;
                 let listener = UnixListener::from_std(listener)?;
-                server.accepting.push(tokio::spawn(dealer.accept(async move || listener.accept().await, unix)));
+                let ready = move |accepted, _: &Limits| unix(accepted, reach);
+                server.accepting.push(tokio::spawn(dealer.accept(async move || listener.accept().await, ready)));
                 server.places.push(place);
             }
             Bound::Loopback(listener) => {
@@ -164,9 +165,9 @@ impl Dealer {
     }
 }
 
-fn unix((stream, _): (UnixStream, unix::SocketAddr), _: &Limits) -> io::Result<Stream> {
+fn unix((stream, _): (UnixStream, unix::SocketAddr), reach: Reach) -> io::Result<Stream> {
     let caller = peer::of_unix(&stream)?;
-    Ok(Stream::Unix(stream.into_std()?, caller))
+    Ok(Stream::Unix(stream.into_std()?, caller, reach))
 }
 
 fn loopback((stream, _): (TcpStream, SocketAddr), _: &Limits) -> io::Result<Stream> {

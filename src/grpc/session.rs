@@ -72,11 +72,30 @@ impl<T> std::fmt::Debug for Shown<T> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Gate {
     /// A Unix socket: no browser reaches it.
-    Unix,
+    Unix(Reach),
     /// Loopback TCP in clear: a browser on this machine reaches it, under any host name that its page's owner likes.
     LoopbackTcp,
     /// TLS with a client certificate: only whoever has its key reaches it.
-    Tls,
+    Tls(Reach),
+}
+
+impl Gate {
+    /// Which services are there for who comes by it.
+    pub(super) const fn reach(self) -> Reach {
+        match self {
+            Self::Unix(reach) | Self::Tls(reach) => reach,
+            Self::LoopbackTcp => Reach::Ordinary,
+        }
+    }
+}
+
+/// Which services a listener has. What it has not, is nowhere on it: no method, no health, no description.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// All but `KeyService`.
+    Ordinary,
+    /// All of them.
+    Admin,
 }
 
 /// One connection.

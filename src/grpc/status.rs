@@ -55,6 +55,7 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         Refusal::NoRule(_)
         | Refusal::UnknownDomain
         | Refusal::UnknownApp
+        | Refusal::UnknownKey
         | Refusal::NoActiveVersion
         | Refusal::SealLimitReached
         | Refusal::MessageTooLarge { .. }
@@ -200,6 +201,7 @@ mod tests {
             Refusal::NoRule(VerbName::Mint),
             Refusal::UnknownDomain,
             Refusal::UnknownApp,
+            Refusal::UnknownKey,
             Refusal::invalid("client", "too small"),
             Refusal::TtlTooLong { field: "ttl", limit: 900, whose: "domain" },
             Refusal::TokenTooLong { limit: 8183 },

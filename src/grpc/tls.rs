@@ -45,6 +45,7 @@ use self::{
     throttle::Throttle,
     verifier::{Judge, Note},
 };
+use super::session::Reach;
 use crate::clock::{Clock, UnixSeconds};
 
 /// The protocols offered (ALPN, RFC 7301), the preferred one first. HTTP/1.1 carries only JSON.
@@ -59,11 +60,14 @@ pub struct TlsSettings {
     pub files: TlsFiles,
     /// By which name it knows its callers.
     pub identity: Identity,
+    /// Whether it serves `KeyService` too. What it was at the start stays until the process ends.
+    pub admin: bool,
 }
 
 /// A TLS listener's certificates, and who is on its threshold.
 pub struct Door {
     address: SocketAddr,
+    reach: Reach,
     clock: Clock,
     serving: ArcSwap<Serving>,
     hasher: RandomState,
@@ -93,6 +97,7 @@ impl Door {
         let serving = build(settings, &hasher, clock.now())?;
         let door = Self {
             address: settings.address,
+            reach: if settings.admin { Reach::Admin } else { Reach::Ordinary },
             clock,
             serving: ArcSwap::from_pointee(serving),
             hasher,
@@ -106,6 +111,12 @@ impl Door {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it leads to `KeyService` too.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.reach == Reach::Admin
     }
 
     /// What is allowed but wrong with what serves now, a line each.

@@ -23,7 +23,7 @@ use super::{
     connection::{Age, drained, serve_aging},
     limit::Limits,
     peer,
-    session::{Gate, Session, Transport},
+    session::{Gate, Reach, Session, Transport},
     tls::Knock,
 };
 use crate::{audit::Journal, authority::Authority, metrics::TransportCounters, policy::Caller};
@@ -46,7 +46,7 @@ struct Accepted {
 /// A stream that belongs to no runtime.
 pub(super) enum Stream {
     /// Whose peer the kernel named.
-    Unix(StdUnixStream, Caller),
+    Unix(StdUnixStream, Caller, Reach),
     /// In clear, from this machine.
     Loopback(std::net::TcpStream),
     /// Whose peer has yet to prove who it is.
@@ -158,9 +158,9 @@ fn run(
 async fn serve(accepted: Accepted, draining: watch::Receiver<bool>) {
     let Accepted { stream, transport, place: _place } = accepted;
     match stream {
-        Stream::Unix(stream, caller) => {
+        Stream::Unix(stream, caller, reach) => {
             if let Ok(stream) = UnixStream::from_std(stream) {
-                let session = Session::new(&transport, caller, Gate::Unix);
+                let session = Session::new(&transport, caller, Gate::Unix(reach));
                 serve_aging(stream, session, draining, None).await;
             }
         }
@@ -186,7 +186,7 @@ async fn serve_tls(knock: Knock, transport: Arc<Transport>, mut draining: watch:
     if let Some(admitted) = admitted {
         let lasts = drawn(&limits).min(admitted.good_for);
         let age = Age { until: Instant::now() + lasts, grace: limits.connection_grace };
-        let session = Session::new(&transport, admitted.caller, Gate::Tls);
+        let session = Session::new(&transport, admitted.caller, Gate::Tls(admitted.reach));
         serve_aging(admitted.stream, session, draining, Some(age)).await;
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::rule::{Object, ObjectPattern, Problem, Rule};
+use super::{
+    right::VerbName,
+    rule::{Object, ObjectPattern, Problem, Rule},
+};
 
 /// By which of a rule's object patterns it matched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +21,7 @@ pub(super) enum Fit<'p> {
 pub(super) struct Grants {
     domains: Table,
     apps: Table,
+    keys: Table,
 }
 
 impl Grants {
@@ -25,13 +29,15 @@ impl Grants {
     ///
     /// # Errors
     /// [`Problem::Conflict`] where another rule stands equal to it and limits differently.
-    pub(super) fn insert(&mut self, place: usize, rules: &[Rule], domains: bool, apps: bool) -> Result<(), Problem> {
+    pub(super) fn insert(&mut self, place: usize, rules: &[Rule], verb: VerbName) -> Result<(), Problem> {
         let rule = &rules[place];
-        if domains {
-            rule.domains.iter().try_for_each(|object| self.domains.insert(object, place, rules))?;
-        }
-        if apps {
-            rule.apps.iter().try_for_each(|object| self.apps.insert(object, place, rules))?;
+        let kinds = [
+            (verb.is_for_domains(), &rule.domains, &mut self.domains),
+            (verb.is_for_apps(), &rule.apps, &mut self.apps),
+            (verb.is_for_keys(), &rule.keys, &mut self.keys),
+        ];
+        for (_, patterns, table) in kinds.into_iter().filter(|(asked, ..)| *asked) {
+            patterns.iter().try_for_each(|object| table.insert(object, place, rules))?;
         }
         Ok(())
     }
@@ -42,12 +48,18 @@ impl Grants {
         match object {
             Object::Domain(name) => self.domains.find(name, |glob, name| name.ends_with(glob)),
             Object::App(name) => self.apps.find(name, |glob, name| name.starts_with(glob)),
+            Object::Key(name) => self.keys.find(name, |glob, name| name.starts_with(glob)),
         }
     }
 
     /// Whether there is any domain in it.
     pub(super) fn has_domains(&self) -> bool {
-        !self.domains.exact.is_empty() || !self.domains.globs.is_empty() || self.domains.any.is_some()
+        !self.domains.is_empty()
+    }
+
+    /// Whether there is any key in it.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 }
 
@@ -61,6 +73,10 @@ struct Table {
 }
 
 impl Table {
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.globs.is_empty() && self.any.is_none()
+    }
+
     fn insert(&mut self, object: &ObjectPattern, place: usize, rules: &[Rule]) -> Result<(), Problem> {
         let stands = match object {
             ObjectPattern::Exact(name) => *self.exact.entry(name.clone()).or_insert(place),

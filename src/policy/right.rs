@@ -15,11 +15,13 @@ pub enum VerbName {
     Open,
     /// Seal tokens anew under the active key version.
     Reseal,
+    /// Look at keys and change them.
+    Admin,
 }
 
 impl VerbName {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Mint, Self::Verify, Self::Seal, Self::Open, Self::Reseal];
+    pub const ALL: [Self; 6] = [Self::Mint, Self::Verify, Self::Seal, Self::Open, Self::Reseal, Self::Admin];
 
     /// The name in rules and messages.
     #[must_use]
@@ -30,6 +32,7 @@ impl VerbName {
             Self::Seal => "seal",
             Self::Open => "open",
             Self::Reseal => "reseal",
+            Self::Admin => "admin",
         }
     }
 
@@ -48,7 +51,13 @@ impl VerbName {
     /// Whether it can be asked of an app.
     #[must_use]
     pub const fn is_for_apps(self) -> bool {
-        !matches!(self, Self::Mint)
+        matches!(self, Self::Verify | Self::Seal | Self::Open | Self::Reseal)
+    }
+
+    /// Whether it can be asked of a key.
+    #[must_use]
+    pub const fn is_for_keys(self) -> bool {
+        matches!(self, Self::Admin)
     }
 }
 
@@ -94,6 +103,8 @@ pub mod verb {
         /// Open tokens.
         Open,
         /// Seal tokens anew.
-        Reseal
+        Reseal,
+        /// Look at keys and change them.
+        Admin
     }
 }

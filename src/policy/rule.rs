@@ -11,6 +11,8 @@ pub enum Object<'a> {
     Domain(&'a str),
     /// A Hub app.
     App(&'a str),
+    /// A key, or the name that one shall have.
+    Key(&'a str),
 }
 
 impl<'a> Object<'a> {
@@ -18,7 +20,7 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn name(self) -> &'a str {
         match self {
-            Self::Domain(name) | Self::App(name) => name,
+            Self::Domain(name) | Self::App(name) | Self::Key(name) => name,
         }
     }
 }
@@ -28,16 +30,17 @@ impl fmt::Display for Object<'_> {
         match self {
             Self::Domain(name) => write!(f, "domain {name}"),
             Self::App(name) => write!(f, "app {name}"),
+            Self::Key(name) => write!(f, "key {name}"),
         }
     }
 }
 
-/// How a rule names domains or apps.
+/// How a rule names domains, apps or keys.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ObjectPattern {
     /// Exactly this name.
     Exact(String),
-    /// `*.example.com` for domains, `acme.*` for apps: whole labels, at least one more. Kept with its dot.
+    /// `*.example.com` for domains, `acme.*` for apps and keys: whole labels, at least one more. Kept with its dot.
     Glob(String),
     /// `*`.
     Any,
@@ -62,11 +65,23 @@ impl ObjectPattern {
     /// # Errors
     /// What is wrong with the text.
     pub fn app(text: &str) -> Result<Self, String> {
+        Self::name(text).ok_or_else(|| format!("{text:?} is no app pattern: write a name, name.* or *"))
+    }
+
+    /// Reads a pattern over keys: a name, a name and `.*`, or `*`.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn key(text: &str) -> Result<Self, String> {
+        Self::name(text).ok_or_else(|| format!("{text:?} is no key pattern: write a name, name.* or *"))
+    }
+
+    fn name(text: &str) -> Option<Self> {
         match text.strip_suffix('*') {
-            Some("") => Ok(Self::Any),
-            Some(rest) if rest.len() > 1 && rest.ends_with('.') && !rest.contains('*') => Ok(Self::Glob(rest.into())),
-            None if !text.is_empty() && !text.contains('*') => Ok(Self::Exact(text.into())),
-            _ => Err(format!("{text:?} is no app pattern: write a name, name.* or *")),
+            Some("") => Some(Self::Any),
+            Some(rest) if rest.len() > 1 && rest.ends_with('.') && !rest.contains('*') => Some(Self::Glob(rest.into())),
+            None if !text.is_empty() && !text.contains('*') => Some(Self::Exact(text.into())),
+            _ => None,
         }
     }
 }
@@ -82,7 +97,7 @@ impl ObjectPattern {
                 object.name().len() > glob.len()
                     && match object {
                         Object::Domain(name) => name.ends_with(glob.as_str()),
-                        Object::App(name) => name.starts_with(glob.as_str()),
+                        Object::App(name) | Object::Key(name) => name.starts_with(glob.as_str()),
                     }
             }
         }
@@ -109,7 +124,7 @@ pub struct RuleLimits {
     pub rate: Option<Rate>,
 }
 
-/// One rule: these callers may do these verbs on these domains and apps, within these limits.
+/// One rule: these callers may do these verbs on these domains, apps and keys, within these limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rule {
     /// How records and messages call it.
@@ -122,6 +137,8 @@ pub struct Rule {
     pub domains: Vec<ObjectPattern>,
     /// On which apps.
     pub apps: Vec<ObjectPattern>,
+    /// On which keys.
+    pub keys: Vec<ObjectPattern>,
     /// Within which limits.
     pub limits: RuleLimits,
 }
@@ -133,6 +150,7 @@ impl Rule {
         match object {
             Object::Domain(_) => &self.domains,
             Object::App(_) => &self.apps,
+            Object::Key(_) => &self.keys,
         }
     }
 }
@@ -173,7 +191,11 @@ impl fmt::Display for Problem {
         match self {
             Self::Empty { rule, lacks } => write!(f, "rule {rule:?} has no {lacks}: name at least one"),
             Self::NoSuchObject { rule, verb } => {
-                let wanted = if verb.is_for_domains() { "domains" } else { "apps" };
+                let wanted = match verb {
+                    _ if verb.is_for_domains() => "domains",
+                    _ if verb.is_for_apps() => "apps",
+                    _ => "keys",
+                };
                 write!(f, "rule {rule:?} grants {verb}, which needs {wanted}, and names none")
             }
             Self::Twins { rule } => write!(f, "two rules are called {rule:?}: give each a name of its own"),
@@ -194,13 +216,14 @@ pub(super) fn check(rule: &Rule) -> Result<(), Problem> {
     if rule.verbs.is_empty() {
         return empty("verbs");
     }
-    if rule.domains.is_empty() && rule.apps.is_empty() {
-        return empty("domains or apps");
+    if rule.domains.is_empty() && rule.apps.is_empty() && rule.keys.is_empty() {
+        return empty("domains, apps or keys");
     }
     for &verb in &rule.verbs {
         let reaches_domains = verb.is_for_domains() && !rule.domains.is_empty();
         let reaches_apps = verb.is_for_apps() && !rule.apps.is_empty();
-        if !reaches_domains && !reaches_apps {
+        let reaches_keys = verb.is_for_keys() && !rule.keys.is_empty();
+        if !reaches_domains && !reaches_apps && !reaches_keys {
             return Err(Problem::NoSuchObject { rule: rule.name.clone(), verb });
         }
     }

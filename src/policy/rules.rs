@@ -94,7 +94,7 @@ impl Policy {
             for caller in &rule.callers {
                 for &verb in &rule.verbs {
                     let granted = grants[verb as usize].of_mut(caller);
-                    granted.insert(place, &rules, verb.is_for_domains(), verb.is_for_apps())?;
+                    granted.insert(place, &rules, verb)?;
                 }
             }
             meters.push(rule.limits.rate.map(|rate| {
@@ -177,6 +177,12 @@ impl Policy {
         self.grants[verb as usize].first(caller, |grants| grants.has_domains().then_some(())).is_some()
     }
 
+    /// Whether some rule lets `caller` do `verb` on any key at all.
+    #[must_use]
+    pub fn allows_on_some_key(&self, caller: &Caller, verb: VerbName) -> bool {
+        self.grants[verb as usize].first(caller, |grants| grants.has_keys().then_some(())).is_some()
+    }
+
     /// The place of the rule that decides.
     fn find(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<(Standing<'_>, (Fit<'_>, usize))> {
         self.grants[verb as usize].first(caller, |grants| grants.find(object))
@@ -197,6 +203,7 @@ mod tests {
             verbs: verbs.to_vec(),
             domains: domains.iter().map(|d| ObjectPattern::domain(d).unwrap()).collect(),
             apps: Vec::new(),
+            keys: Vec::new(),
             limits: RuleLimits { max_ttl, rate: None },
         }
     }

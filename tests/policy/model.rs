@@ -8,8 +8,17 @@ pub struct Rule {
     pub verbs: Vec<&'static str>,
     pub domains: Vec<String>,
     pub apps: Vec<String>,
+    pub keys: Vec<String>,
     /// Stands for all limits.
     pub limit: Option<i64>,
+}
+
+/// What kind of thing an object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Domain,
+    App,
+    Key,
 }
 
 /// Who asks for what.
@@ -17,7 +26,7 @@ pub struct Rule {
 pub struct Question {
     pub caller: String,
     pub verb: &'static str,
-    pub is_domain: bool,
+    pub kind: Kind,
     pub object: String,
 }
 
@@ -29,9 +38,9 @@ pub fn decide(rules: &[Rule], question: &Question) -> Option<Decision> {
     let mut fitting = Vec::new();
     for (place, rule) in rules.iter().enumerate() {
         for caller in &rule.callers {
-            for object in objects(rule, question.verb, question.is_domain) {
+            for object in objects(rule, question.verb, question.kind) {
                 let by_caller = caller_rank(caller, &question.caller);
-                let by_object = object_rank(object, &question.object, question.is_domain);
+                let by_object = object_rank(object, &question.object, question.kind);
                 if let (true, Some(by_caller), Some(by_object)) =
                     (rule.verbs.contains(&question.verb), by_caller, by_object)
                 {
@@ -50,10 +59,8 @@ pub fn contradict(rules: &[Rule]) -> bool {
     let all = rules.iter().flat_map(|rule| {
         rule.callers.iter().flat_map(move |caller| {
             rule.verbs.iter().flat_map(move |&verb| {
-                [true, false].into_iter().flat_map(move |is_domain| {
-                    objects(rule, verb, is_domain)
-                        .iter()
-                        .map(move |object| ((caller, verb, is_domain, object), rule.limit))
+                [Kind::Domain, Kind::App, Kind::Key].into_iter().flat_map(move |kind| {
+                    objects(rule, verb, kind).iter().map(move |object| ((caller, verb, kind, object), rule.limit))
                 })
             })
         })
@@ -62,10 +69,11 @@ pub fn contradict(rules: &[Rule]) -> bool {
     all.iter().any(|(what, limit)| all.iter().any(|(other, other_limit)| what == other && limit != other_limit))
 }
 
-fn objects<'r>(rule: &'r Rule, verb: &str, is_domain: bool) -> &'r [String] {
-    match (is_domain, verb) {
-        (true, "mint" | "verify") => &rule.domains,
-        (false, "verify" | "seal" | "open" | "reseal") => &rule.apps,
+fn objects<'r>(rule: &'r Rule, verb: &str, kind: Kind) -> &'r [String] {
+    match (kind, verb) {
+        (Kind::Domain, "mint" | "verify") => &rule.domains,
+        (Kind::App, "verify" | "seal" | "open" | "reseal") => &rule.apps,
+        (Kind::Key, "admin") => &rule.keys,
         _ => &[],
     }
 }
@@ -86,7 +94,7 @@ fn caller_rank(pattern: &str, caller: &str) -> Option<(u8, usize)> {
     (pattern == "*").then_some((0, 0))
 }
 
-fn object_rank(pattern: &str, object: &str, is_domain: bool) -> Option<(u8, usize)> {
+fn object_rank(pattern: &str, object: &str, kind: Kind) -> Option<(u8, usize)> {
     let mut pattern: Vec<&str> = pattern.split('.').collect();
     let mut labels: Vec<&str> = object.split('.').collect();
     if pattern == ["*"] {
@@ -95,8 +103,8 @@ fn object_rank(pattern: &str, object: &str, is_domain: bool) -> Option<(u8, usiz
     if pattern == labels {
         return Some((2, 0));
     }
-    // Domains widen to the left, apps to the right.
-    if is_domain {
+    // Domains widen to the left, apps and keys to the right.
+    if kind == Kind::Domain {
         pattern.reverse();
         labels.reverse();
     }
@@ -110,8 +118,8 @@ fn the_model_itself_says_what_the_manual_says() {
     assert_eq!(caller_rank("spiffe://t/a/*", "spiffe://t/a"), None);
     assert_eq!(caller_rank("spiffe://t/a/*", "spiffe://t/ab/c"), None);
     assert_eq!(caller_rank("gid:2", "uid:1,gid:2"), Some((1, 0)));
-    assert_eq!(object_rank("*.b", "a.b", true), Some((1, 1)));
-    assert_eq!(object_rank("*.b", "a.b", false), None);
-    assert_eq!(object_rank("a.*", "a.b.c", false), Some((1, 1)));
-    assert_eq!(object_rank("a.*", "a", false), None);
+    assert_eq!(object_rank("*.b", "a.b", Kind::Domain), Some((1, 1)));
+    assert_eq!(object_rank("*.b", "a.b", Kind::App), None);
+    assert_eq!(object_rank("a.*", "a.b.c", Kind::Key), Some((1, 1)));
+    assert_eq!(object_rank("a.*", "a", Kind::App), None);
 }

@@ -5,9 +5,9 @@ use countersign::policy::{
 };
 use proptest::{collection::vec, option::weighted, prelude::*, sample::select};
 
-use crate::model::{self, Question};
+use crate::model::{self, Kind, Question};
 
-const VERBS: [&str; 5] = ["mint", "verify", "seal", "open", "reseal"];
+const VERBS: [&str; 6] = ["mint", "verify", "seal", "open", "reseal", "admin"];
 
 /// Few names, so that patterns meet.
 fn segments(least: usize) -> impl Strategy<Value = String> {
@@ -37,10 +37,10 @@ fn caller_pattern() -> impl Strategy<Value = String> {
     ]
 }
 
-fn object_pattern(is_domain: bool) -> impl Strategy<Value = String> {
+fn object_pattern(kind: Kind) -> impl Strategy<Value = String> {
     prop_oneof![
         2 => labels(),
-        2 => labels().prop_map(move |name| if is_domain { format!("*.{name}") } else { format!("{name}.*") }),
+        2 => labels().prop_map(move |name| if kind == Kind::Domain { format!("*.{name}") } else { format!("{name}.*") }),
         1 => Just("*".to_owned()),
     ]
 }
@@ -48,19 +48,28 @@ fn object_pattern(is_domain: bool) -> impl Strategy<Value = String> {
 fn rule() -> impl Strategy<Value = model::Rule> {
     (
         vec(caller_pattern(), 1..3),
-        proptest::sample::subsequence(VERBS.to_vec(), 1..=5),
-        vec(object_pattern(true), 1..3),
-        vec(object_pattern(false), 1..3),
+        proptest::sample::subsequence(VERBS.to_vec(), 1..=VERBS.len()),
+        vec(object_pattern(Kind::Domain), 1..3),
+        vec(object_pattern(Kind::App), 1..3),
+        vec(object_pattern(Kind::Key), 1..3),
         weighted(0.05, Just(60)),
     )
-        .prop_map(|(callers, verbs, domains, apps, limit)| model::Rule { callers, verbs, domains, apps, limit })
+        .prop_map(|(callers, verbs, domains, apps, keys, limit)| model::Rule {
+            callers,
+            verbs,
+            domains,
+            apps,
+            keys,
+            limit,
+        })
 }
 
 fn question() -> impl Strategy<Value = Question> {
-    (caller(), select(VERBS.to_vec()), any::<bool>(), labels()).prop_map(|(caller, verb, is_domain, object)| Question {
+    let kind = select(vec![Kind::Domain, Kind::App, Kind::Key]);
+    (caller(), select(VERBS.to_vec()), kind, labels()).prop_map(|(caller, verb, kind, object)| Question {
         caller,
         verb,
-        is_domain,
+        kind,
         object,
     })
 }
@@ -72,6 +81,7 @@ fn real(place: usize, rule: &model::Rule) -> Rule {
         verbs: rule.verbs.iter().map(|name| VerbName::from_name(name).unwrap()).collect(),
         domains: rule.domains.iter().map(|text| ObjectPattern::domain(text).unwrap()).collect(),
         apps: rule.apps.iter().map(|text| ObjectPattern::app(text).unwrap()).collect(),
+        keys: rule.keys.iter().map(|text| ObjectPattern::key(text).unwrap()).collect(),
         limits: RuleLimits { max_ttl: rule.limit, rate: None },
     }
 }
@@ -89,6 +99,7 @@ fn permitted(policy: &Policy, caller: &Caller, verb: VerbName, object: Object<'_
         VerbName::Seal => by!(Seal),
         VerbName::Open => by!(Open),
         VerbName::Reseal => by!(Reseal),
+        VerbName::Admin => by!(Admin),
     }
 }
 
@@ -109,22 +120,29 @@ proptest! {
         for question in &questions {
             let caller = Caller::parse(&question.caller).unwrap();
             let verb = VerbName::from_name(question.verb).unwrap();
-            let object =
-                if question.is_domain { Object::Domain(&question.object) } else { Object::App(&question.object) };
+            let object = match question.kind {
+                Kind::Domain => Object::Domain(&question.object),
+                Kind::App => Object::App(&question.object),
+                Kind::Key => Object::Key(&question.object),
+            };
             let expected = model::decide(&rules, question);
             let found = policy.explain(&caller, verb, object);
             let found = found.map(|why| (why.rule.name.parse().unwrap(), why.caller.to_string(), why.object.to_string()));
             prop_assert_eq!(&found, &expected, "{:?}", question);
             let name = expected.map(|(place, ..)| place.to_string());
             prop_assert_eq!(permitted(&policy, &caller, verb, object), name, "{:?}", question);
-            if question.is_domain {
-                let granted = rules.iter().any(|rule| {
-                    let anywhere = |caller: &String| model::decide(
-                        &[model::Rule { callers: vec![caller.clone()], domains: vec!["*".into()], ..rule.clone() }], question,
-                    );
-                    rule.callers.iter().any(|caller| anywhere(caller).is_some())
-                });
-                prop_assert_eq!(policy.allows_on_some_domain(&caller, verb), granted, "{:?}", question);
+            let granted = rules.iter().any(|rule| {
+                let all = vec!["*".to_owned()];
+                let anywhere = |caller: &String| model::decide(
+                    &[model::Rule { callers: vec![caller.clone()], domains: all.clone(), keys: all.clone(), ..rule.clone() }],
+                    question,
+                );
+                rule.callers.iter().any(|caller| anywhere(caller).is_some())
+            });
+            match question.kind {
+                Kind::Domain => prop_assert_eq!(policy.allows_on_some_domain(&caller, verb), granted, "{:?}", question),
+                Kind::Key => prop_assert_eq!(policy.allows_on_some_key(&caller, verb), granted, "{:?}", question),
+                Kind::App => {}
             }
         }
     }

@@ -83,13 +83,18 @@ impl Guarded {
         self.tls().join(name).display().to_string()
     }
 
-    /// The port of the first TLS listener, as the log names it.
+    /// The port of the first TLS listener.
     pub fn port(&self) -> u16 {
+        self.ports()[0]
+    }
+
+    /// The ports of all TLS listeners, as the log names them.
+    pub fn ports(&self) -> Vec<u16> {
         let log = self.service.log();
         let ready = log.lines().find(|line| line.contains("\"ready\"")).unwrap();
         let line: serde_json::Value = serde_json::from_str(ready).unwrap();
-        let first = line["tls"].as_str().unwrap().split(' ').next().unwrap();
-        first.rsplit(':').next().unwrap().parse().unwrap()
+        let listeners = line["tls"].as_str().unwrap().split(' ');
+        listeners.map(|address| address.rsplit(':').next().unwrap().parse().unwrap()).collect()
     }
 
     pub fn address(&self) -> String {

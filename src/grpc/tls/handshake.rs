@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::UnixSeconds,
+    grpc::session::Reach,
     metrics::{Handshake, TransportCounters},
     policy::Caller,
 };
@@ -44,6 +45,8 @@ pub(in crate::grpc) struct Knock {
 pub(in crate::grpc) struct Admitted {
     pub(in crate::grpc) stream: TlsStream<TcpStream>,
     pub(in crate::grpc) caller: Caller,
+    /// Which services the listener has.
+    pub(in crate::grpc) reach: Reach,
     /// How long its certificate is good for.
     pub(in crate::grpc) good_for: Duration,
 }
@@ -96,7 +99,7 @@ fn admit(stream: TlsStream<TcpStream>, note: &Note, door: &Door, counters: &Tran
     let Some(Ok(caller)) = &seen.caller else { return None };
     counters.handshakes.count(Handshake::Ok);
     let good_for = seconds_until(seen.not_after, door.clock.now());
-    Some(Admitted { stream, caller: caller.clone(), good_for })
+    Some(Admitted { stream, caller: caller.clone(), reach: door.reach, good_for })
 }
 
 fn seconds_until(end: UnixSeconds, now: UnixSeconds) -> Duration {

@@ -90,6 +90,7 @@ fn policy(max_ttl: Option<i64>) -> Policy {
         verbs: vec![VerbName::Seal, VerbName::Open, VerbName::Verify, VerbName::Reseal],
         domains: Vec::new(),
         apps: vec![ObjectPattern::Any],
+        keys: Vec::new(),
         limits: RuleLimits { max_ttl, rate: None },
     }])
     .unwrap()

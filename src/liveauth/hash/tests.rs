@@ -40,6 +40,7 @@ fn policy(max_ttl: Option<i64>) -> Policy {
         verbs: vec![VerbName::Mint, VerbName::Verify],
         domains: vec![ObjectPattern::Any],
         apps: Vec::new(),
+        keys: Vec::new(),
         limits: RuleLimits { max_ttl, rate: None },
     }])
     .unwrap()

@@ -1,0 +1,120 @@
+//! Looking at keys: what there is, and where each version stands. Nothing here reaches material.
+
+use super::{
+    Authority, Call, KeyKind, KeyState, Refusal, Suite,
+    allowance::Due,
+    desk::{self, Admitted},
+};
+use crate::{
+    audit::{Entry, Op, Outcome, Subject},
+    clock::UnixSeconds,
+    keyring::Key,
+    policy::{Object, VerbName, verb},
+};
+
+/// The keys that a caller may look after.
+pub struct KeysShown {
+    /// The keyring's random id.
+    pub keyring_id: String,
+    /// How often the keyring was changed.
+    pub generation: u64,
+    /// Whether keys can be changed here.
+    pub writable: bool,
+    /// The keys, by name.
+    pub keys: Vec<KeyShown>,
+}
+
+/// A key, as it stands at a moment.
+#[derive(Debug)]
+pub struct KeyShown {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// The number of the version that mints; 0 for none.
+    pub active_version: u32,
+    /// All versions, in the order of their numbers.
+    pub versions: Vec<VersionShown>,
+}
+
+/// A version, as it stands at a moment.
+#[derive(Debug)]
+pub struct VersionShown {
+    /// Its number.
+    pub number: u32,
+    /// Where it stands.
+    pub state: KeyState,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub activates_at: i64,
+    /// For hat1: its public id, hexadecimal; else empty.
+    pub kid: String,
+    /// For hat1: what it seals with.
+    pub suite: Option<Suite>,
+}
+
+impl KeyShown {
+    /// A key at `now`.
+    #[must_use]
+    pub fn of(key: &Key, now: UnixSeconds) -> Self {
+        let versions = key.versions().iter().map(|version| VersionShown {
+            number: version.number,
+            state: key.state(version, now),
+            created_at: version.created_at.0,
+            activates_at: version.activates_at.0,
+            kid: version.kid.map(|kid| kid.to_string()).unwrap_or_default(),
+            suite: version.suite,
+        });
+        Self {
+            name: key.name.as_str().to_owned(),
+            kind: key.kind,
+            active_version: key.active(now).map_or(0, |version| version.number),
+            versions: versions.collect(),
+        }
+    }
+}
+
+impl Authority {
+    /// Shows the keys that the caller may look after.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: none at all, by the rules.
+    pub fn list_keys(&self, call: Call<'_>) -> Result<KeysShown, Refusal> {
+        self.unary(call, Op::ListKeys, Subject::NOBODY, |state, now| {
+            if !state.policy.allows_on_some_key(call.caller, VerbName::Admin) {
+                let refusal = Refusal::NoRule(VerbName::Admin);
+                return (Entry::bare(refusal.outcome()), Err(refusal));
+            }
+            let named = |name| state.policy.permit::<verb::Admin>(call.caller, Object::Key(name)).is_ok();
+            let keys = state.ring.keys().filter(|key| named(key.name.as_str()));
+            let shown = KeysShown {
+                keyring_id: state.keyring.id.clone(),
+                generation: state.keyring.generation,
+                writable: false,
+                keys: keys.map(|key| KeyShown::of(key, now)).collect(),
+            };
+            (Entry::bare(Outcome::Done), Ok(shown))
+        })
+    }
+
+    /// Shows one key.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub fn key(&self, call: Call<'_>, name: &str) -> Result<KeyShown, Refusal> {
+        self.unary(call, Op::GetKey, Subject::NOBODY, |state, now| {
+            let admitted: Admitted<'_, Key, verb::Admin> = match desk::key(state, call.caller, name) {
+                Ok(admitted) => admitted,
+                Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
+            };
+            let name = admitted.object.name.as_str();
+            let entry =
+                Entry { object: name, key: name, rule: &admitted.permit.rule().name, ..Entry::bare(Outcome::Done) };
+            match Due::Unit(&state.policy, call).pay(&admitted.permit) {
+                Ok(()) => (entry, Ok(KeyShown::of(admitted.object, now))),
+                Err(refusal) => (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal)),
+            }
+        })
+    }
+}

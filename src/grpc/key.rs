@@ -1,0 +1,75 @@
+//! `KeyService`: from its messages to the authority and back.
+
+use tonic::Status;
+
+use super::{
+    proto::{self, KeyVersionState},
+    rpc::Rpc,
+    session::Exchange,
+};
+use crate::authority::{Authority, KeyKind, KeyShown, KeyState, Suite, VersionShown};
+
+impl Rpc for proto::ListKeysRequest {
+    type Answer = proto::ListKeysResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let shown = exchange.work(Authority::list_keys)?;
+        Ok(proto::ListKeysResponse {
+            keyring_id: shown.keyring_id,
+            generation: shown.generation,
+            writable: shown.writable,
+            keys: shown.keys.into_iter().map(key).collect(),
+        })
+    }
+}
+
+impl Rpc for proto::GetKeyRequest {
+    type Answer = proto::GetKeyResponse;
+
+    fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
+        let shown = exchange.work(|authority, call| authority.key(call, &self.key))?;
+        Ok(proto::GetKeyResponse { key: Some(key(shown)) })
+    }
+}
+
+fn key(shown: KeyShown) -> proto::Key {
+    let KeyShown { name, kind, active_version, versions } = shown;
+    let versions = versions.into_iter().map(version).collect();
+    proto::Key { name, kind: kind_of(kind).into(), active_version, versions }
+}
+
+fn version(shown: VersionShown) -> proto::KeyVersion {
+    proto::KeyVersion {
+        number: shown.number,
+        state: state_of(shown.state).into(),
+        created_at: shown.created_at,
+        activates_at: shown.activates_at,
+        kid: shown.kid,
+        suite: shown.suite.map_or(proto::Suite::Unspecified, suite_of).into(),
+    }
+}
+
+const fn kind_of(kind: KeyKind) -> proto::KeyKind {
+    match kind {
+        KeyKind::LiveAuth => proto::KeyKind::Liveauth,
+        KeyKind::Hat1 => proto::KeyKind::Hat1,
+    }
+}
+
+const fn suite_of(suite: Suite) -> proto::Suite {
+    match suite {
+        Suite::Aes256Gcm => proto::Suite::Aes256Gcm,
+        Suite::ChaCha20Poly1305 => proto::Suite::Chacha20Poly1305,
+    }
+}
+
+const fn state_of(state: KeyState) -> KeyVersionState {
+    match state {
+        KeyState::PreActive => KeyVersionState::PreActive,
+        KeyState::Active => KeyVersionState::Active,
+        KeyState::Deactivated => KeyVersionState::Deactivated,
+        KeyState::Suspended => KeyVersionState::Suspended,
+        KeyState::Compromised => KeyVersionState::Compromised,
+        KeyState::Destroyed => KeyVersionState::Destroyed,
+    }
+}

@@ -23,6 +23,23 @@ impl UnixSeconds {
         Self(self.0.saturating_add(seconds))
     }
 
+    /// A moment as people read it, `2026-01-31T12:00:00Z`. The days are counted as in H. Hinnant's "chrono-compatible
+    /// low-level date algorithms", which is exact for every day of the proleptic Gregorian calendar.
+    #[must_use]
+    pub fn utc(self) -> String {
+        let (days, seconds) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
+        let shifted = days + 719_468;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// Seconds from `earlier` to this moment; negative if it is later. Saturates.
     #[must_use]
     pub fn since(self, earlier: Self) -> i64 {
@@ -76,6 +93,26 @@ impl Clock {
     pub fn set(&self, now: UnixSeconds) {
         if let Source::Fixed(at) = &self.0 {
             at.store(now.0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_read_like_the_calendar() {
+        let known = [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (989_539_200, "2001-05-11T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ];
+        for (at, text) in known {
+            assert_eq!(UnixSeconds(at).utc(), text);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::keyring::{Key, KeyKind};
+use crate::keyring::{HASH_LEEWAY_MAX, HASH_LIFE_MAX, Key, KeyKind};
 
 pub use crate::liveauth::host::{HostName, HostProblem};
 
@@ -14,9 +14,9 @@ pub const DEFAULT_TTL: i64 = 900;
 /// How long a hash may be valid where the domain does not say, seconds.
 pub const DEFAULT_MAX_TTL: i64 = 3600;
 /// What no domain may exceed, seconds.
-pub const MAX_TTL_CEILING: i64 = 86_400;
+pub const MAX_TTL_CEILING: i64 = HASH_LIFE_MAX;
 /// The most leeway a domain may give after expiry, seconds.
-pub const LEEWAY_MAX: i64 = 30;
+pub const LEEWAY_MAX: i64 = HASH_LEEWAY_MAX;
 
 /// One configured domain.
 pub struct Domain {

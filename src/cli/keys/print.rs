@@ -127,8 +127,11 @@ pub(super) fn changed(
         }),
         Output::Text => {
             let id = change.kid.map(|kid| format!(", kid {kid}")).unwrap_or_default();
-            let when =
-                if staged { format!("pre-active until {}", utc(change.activates_at)) } else { "active now".to_owned() };
+            let when = if staged {
+                format!("pre-active until {}", change.activates_at.utc())
+            } else {
+                "active now".to_owned()
+            };
             print(&format!("{verb} version {} of key {name} ({}{id}): {when}\n", change.number, kind.name()))
         }
     }
@@ -167,7 +170,7 @@ pub(super) fn show(output: Output, key: &Key, now: UnixSeconds) -> Result<(), Fa
             let mut table = columns(["VERSION", "STATE", "CREATED", "ACTIVATES", "SUITE", "KID"]);
             for version in key.versions() {
                 let [number, state, activates, suite, kid] = cells(key, version, now);
-                table.add_row([number, state, utc(version.created_at), activates, suite, kid]);
+                table.add_row([number, state, version.created_at.utc(), activates, suite, kid]);
             }
             let active = key.active(now).map_or_else(
                 || "none: it verifies as its versions allow, and does not mint".to_owned(),
@@ -195,7 +198,7 @@ fn cells(key: &Key, version: &Version, now: UnixSeconds) -> [String; 5] {
     [
         version.number.to_string(),
         key.state(version, now).name().to_owned(),
-        utc(version.activates_at),
+        version.activates_at.utc(),
         version.suite.map_or("-", Suite::name).to_owned(),
         version.kid.as_ref().map_or_else(|| "-".to_owned(), Kid::to_string),
     ]
@@ -218,22 +221,6 @@ fn flush_left(table: &Table) -> String {
     text
 }
 
-/// A moment as people read it, `2026-01-31T12:00:00Z`. The days are counted as in H. Hinnant's "chrono-compatible
-/// low-level date algorithms", which is exact for every day of the proleptic Gregorian calendar.
-fn utc(at: UnixSeconds) -> String {
-    let (days, seconds) = (at.0.div_euclid(86_400), at.0.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
 fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).expect("strings and numbers always make JSON");
     print(&(text + "\n"))
@@ -246,25 +233,5 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure { exit: 70, message: format!("done, but the result cannot be printed ({error})") }),
         Ok(()) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_read_like_the_calendar() {
-        let known = [
-            (0, "1970-01-01T00:00:00Z"),
-            (-1, "1969-12-31T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (989_539_200, "2001-05-11T00:00:00Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-        ];
-        for (at, text) in known {
-            assert_eq!(utc(UnixSeconds(at)), text);
-        }
     }
 }

@@ -7,7 +7,7 @@
 //! cli · app · config                          compose     runtimes, signals, exit codes
 //! grpc · http                                 transport   async; tonic, prost, axum and hyper stop here
 //! authority                                   use cases   permit -> act -> record
-//! keystore · metrics · audit                  effects     one kind of outside world each
+//! ledger · keystore · metrics · audit         effects     one kind of outside world each
 //! liveauth · hub · keyring · policy · verdict domain      pure: time, keys and randomness are arguments
 //! crypto · clock                              primitives  pure
 //! ```
@@ -26,6 +26,7 @@ pub mod http;
 pub mod hub;
 pub mod keyring;
 pub mod keystore;
+pub mod ledger;
 pub mod liveauth;
 pub mod metrics;
 pub mod policy;

@@ -4,10 +4,12 @@
 mod calls;
 mod journal;
 mod keys;
+mod ledger;
 mod reload;
 mod tls;
 mod transport;
 
+pub use ledger::{LedgerCounters, LedgerFault};
 pub use reload::{ReloadResult, Reloaded, Reloads};
 pub use tls::{Handshake, Handshakes, TlsDates};
 pub use transport::TransportCounters;
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub transport: Arc<TransportCounters>,
     /// The journal, kept by itself; all zero where there is none.
     pub journal: Arc<audit::Counters>,
+    /// The ledger, kept by itself; shown where there is one.
+    pub ledger: Arc<LedgerCounters>,
     /// Reloads, kept by whoever reloads.
     pub reloads: Reloads,
     /// The dates of certificates and CRLs, kept by whoever loads them.
@@ -56,13 +60,15 @@ impl Metrics {
         register(&registry, calls::Shown::new(Arc::clone(&calls)));
         let reloads = Reloads::new(&registry);
         let tls = TlsDates::new(&registry);
+        let ledger = Arc::new(LedgerCounters::default());
+        register(&registry, ledger::Ledger::new(Arc::clone(&ledger), clock.clone()));
         register(&registry, keys::Keys::new(Arc::clone(&keys), clock));
         register(&registry, transport::Transport::new(Arc::clone(&transport)));
         let journal = Arc::new(audit::Counters::default());
         register(&registry, journal::Journal::new(Arc::clone(&journal)));
         register(&registry, ProcessCollector::for_self());
         register(&registry, build_info());
-        Self { registry, calls, keys, transport, journal, reloads, tls }
+        Self { registry, calls, keys, transport, journal, ledger, reloads, tls }
     }
 
     /// Counts a call.

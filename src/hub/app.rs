@@ -25,6 +25,17 @@ pub enum Ttl {
     Never,
 }
 
+impl Ttl {
+    /// The longer of two.
+    #[must_use]
+    pub fn longer(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Seconds(one), Self::Seconds(other)) => Self::Seconds(one.max(other)),
+            _ => Self::Never,
+        }
+    }
+}
+
 /// How usernames are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum UsernameForm {

@@ -4,6 +4,7 @@
 pub mod confinement;
 pub mod dev;
 mod idle;
+mod ledger;
 mod log;
 mod reload;
 mod startup;
@@ -31,6 +32,7 @@ use crate::{
     grpc::{self, listen},
     http::{self, Readiness, Shown},
     keystore,
+    ledger::Ledger,
     metrics::Metrics,
 };
 use reload::{Cause, Reloader};
@@ -117,11 +119,16 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     let _logging = log::start(&config.log, dev)?;
     advise(&config);
     let reloader = Reloader::new(&config, options, confined, Arc::clone(&doors))?;
+    let kept = ledger::open(&config, &clock, &metrics)?;
+    ledger::forewarn(kept.as_ref());
     let loaded = keystore::load(&config.keyring).map_err(|error| Failure::usage(error.to_string()))?;
     startup::judge_keys(&loaded, dev)?;
     let seen = KeyringSeen { id: loaded.keyring_id.clone(), generation: loaded.generation };
     let state = config.build(loaded.keys, None).map_err(Failure::usage)?.of_keyring(seen);
     metrics.reloads.started(clock.now());
+    ledger::note_generation(kept.as_ref(), &loaded.keyring_id, loaded.generation);
+    ledger::note_lifetimes(kept.as_ref(), &config).map_err(|problem| Failure::usage(format!("ledger: {problem}")))?;
+    ledger::name_strangers(kept.as_ref(), &loaded.keyring_id);
 
     // A start that failed so far leaves no record.
     let serving = reload::serving(&config, loaded.generation);
@@ -137,7 +144,8 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     if journal.is_none() {
         tracing::warn!("journal.enabled is false: nothing that is granted leaves a record");
     }
-    let authority = Arc::new(Authority::new(clock, state, Arc::clone(&metrics)).with_journal(journal));
+    let authority = Authority::new(clock, state, Arc::clone(&metrics)).with_journal(journal);
+    let authority = Arc::new(authority.with_ledger(kept));
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -267,6 +275,7 @@ async fn serve(
     // Probes and scrapers are answered while calls finish, so that the drain can be watched.
     server.drain(config.drain).await;
     web.abort();
+    authority.ledger().into_iter().for_each(Ledger::close);
     authority.journal().into_iter().for_each(Journal::close);
     tracing::info!("stopped");
     Ok(())

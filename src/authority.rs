@@ -37,6 +37,7 @@ use arc_swap::ArcSwap;
 use crate::{
     audit::{Entry, Event, Journal, Op, Outcome, Receipt, Subject},
     clock::{Clock, UnixSeconds},
+    ledger::Ledger,
     metrics::Metrics,
     policy::Caller,
 };
@@ -86,6 +87,7 @@ pub struct Authority {
     state: ArcSwap<State>,
     metrics: Arc<Metrics>,
     journal: Option<Journal>,
+    ledger: Option<Ledger>,
 }
 
 impl Authority {
@@ -93,13 +95,25 @@ impl Authority {
     #[must_use]
     pub fn new(clock: Clock, state: State, metrics: Arc<Metrics>) -> Self {
         metrics.watch(state.keys(), state.seal_limits.alarm);
-        Self { clock, state: ArcSwap::from_pointee(state), metrics, journal: None }
+        Self { clock, state: ArcSwap::from_pointee(state), metrics, journal: None, ledger: None }
     }
 
     /// The same, with a journal: from now on, nothing is granted without a record.
     #[must_use]
     pub fn with_journal(self, journal: Option<Journal>) -> Self {
         Self { journal, ..self }
+    }
+
+    /// The same, with a ledger.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Option<Ledger>) -> Self {
+        Self { ledger, ..self }
+    }
+
+    /// The ledger, if there is one.
+    #[must_use]
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
     }
 
     /// The journal, if there is one.

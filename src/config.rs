@@ -7,6 +7,7 @@ mod duration;
 mod expected;
 mod journal;
 mod listen;
+mod object;
 mod raw;
 mod rule;
 mod tls;

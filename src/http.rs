@@ -33,6 +33,8 @@ use tokio::{
 use crate::{
     audit::Journal,
     authority::Authority,
+    clock::UnixSeconds,
+    ledger::Ledger,
     metrics::{self, Metrics, TransportCounters},
 };
 
@@ -234,7 +236,8 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
     let protections = shown.readiness.protections.load();
     let protections = protections.as_deref().map_or("", String::as_str);
     let journal = journal_line(shown.authority.journal());
-    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n{journal}\n{protections}")).into_response()
+    let ledger = ledger_line(shown.authority.ledger(), now);
+    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n{journal}\n{ledger}\n{protections}")).into_response()
 }
 
 fn journal_line(journal: Option<&Journal>) -> String {
@@ -247,6 +250,22 @@ fn journal_line(journal: Option<&Journal>) -> String {
         Some(fault) => format!(
             "journal: {}, calls that need a record are refused: {}; sealed to {sealed}",
             fault.name(),
+            fault.advice()
+        ),
+    }
+}
+
+fn ledger_line(ledger: Option<&Ledger>, now: UnixSeconds) -> String {
+    let Some(counters) = ledger.map(Ledger::counters) else {
+        return "ledger: none, nothing can be revoked".to_owned();
+    };
+    let revoked: u64 = counters.entries.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    match counters.fault() {
+        None => format!("ledger: ok, {revoked} revocations in force"),
+        Some(fault) => format!(
+            "ledger: {}, nothing can be revoked; {revoked} revocations stay in force, read {} s ago: {}",
+            fault.name(),
+            now.since(UnixSeconds(counters.polled_at.load(Ordering::Relaxed))).max(0),
             fault.advice()
         ),
     }

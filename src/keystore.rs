@@ -24,11 +24,13 @@ pub use edit::{
 pub use error::{KeystoreError, Part, Step};
 pub use file::{is_open_to_others, read_secret, strip_newline};
 pub use kek::KekSource;
+pub use record::note_generation;
 pub use warning::{SHORT_SECRET, Warning};
 
 use crate::{
     audit::JournalKeys,
     crypto::{frame::DecimalPair, mac::MacKey},
+    hub::revocation::UserDigests,
     keyring::{Key, KeyName},
     keystore::{
         document::Document,
@@ -72,6 +74,8 @@ pub struct Loaded {
     pub sample_secrets: Vec<KeyName>,
     /// The keys that seal the journal and make its pseudonyms.
     pub journal: JournalKeys,
+    /// The key of the digests by which the ledger knows users.
+    pub users: UserDigests,
 }
 
 /// What anybody who can read the file may know of a keyring; nothing of it is authenticated.
@@ -113,6 +117,7 @@ fn load_inner(location: &Location) -> Result<Loaded, KeystoreError> {
         warnings,
         sample_secrets: keys.sample_secrets,
         journal: keys.journal,
+        users: keys.users,
     })
 }
 

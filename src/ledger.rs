@@ -278,13 +278,11 @@ impl Ledger {
     fn keep(&self, change: Change) -> Receipt {
         let ticket = Arc::new(Ticket::default());
         let receipt = Receipt::of(&ticket);
-        match self.outbox.try_send(Message::Change(change, ticket)) {
-            Ok(()) => receipt,
-            Err(_) => {
-                self.shared.counters.failures.fetch_add(1, Ordering::Relaxed);
-                Receipt::refused()
-            }
+        if self.outbox.try_send(Message::Change(change, ticket)).is_ok() {
+            return receipt;
         }
+        self.shared.counters.failures.fetch_add(1, Ordering::Relaxed);
+        Receipt::refused()
     }
 
     fn ask<T: Send + 'static>(

@@ -162,6 +162,9 @@ address = "127.0.0.1:0"
 [keyring]
 path = "keyring"
 kek_file = "kek"
+[ledger]
+path = "ledger.sqlite"
+
 [journal]
 path = "journal.jsonl"
 [[liveauth.domains]]

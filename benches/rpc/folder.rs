@@ -50,6 +50,9 @@ trust_domain = "example.org"
 path = "keyring"
 kek_file = "kek"
 
+[ledger]
+path = "ledger.sqlite"
+
 [journal]
 enabled = {journal}
 path = "journal.jsonl"

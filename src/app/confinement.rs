@@ -65,6 +65,10 @@ impl Confinement {
             // A rotation makes a new file, and a lock lies beside it.
             needed.folders_of(&journal.path, Access::Write);
         }
+        if let Some(ledger) = &config.ledger {
+            // The database makes and removes its log and its shared memory beside it.
+            needed.folders_of(ledger, Access::Write);
+        }
         for socket in std::iter::once(&config.unix).chain(&config.admin) {
             needed.folders_of(socket, Access::Sockets);
         }

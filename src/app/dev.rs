@@ -33,6 +33,9 @@ kek_file = "kek"
 [journal]
 path = "journal.jsonl"
 
+[ledger]
+path = "ledger.sqlite"
+
 [log]
 format = "human"
 level = "info"

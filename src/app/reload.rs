@@ -13,7 +13,7 @@ use std::{
 use super::{
     Failure, Options,
     confinement::{Confined, Confinement},
-    startup,
+    ledger, startup,
     tls::{Doors, Swap},
     watch::{Fingerprint, Watch, mounted_alone},
 };
@@ -122,6 +122,8 @@ impl Reloader {
     /// Swaps a new state in, once the journal has it.
     fn swap(&mut self, built: Built, authority: &Authority) -> Result<Config, String> {
         let Built { config, state, certificates, generation, keyring_id } = built;
+        ledger::note_generation(authority.ledger(), &keyring_id, generation);
+        ledger::note_lifetimes(authority.ledger(), &config)?;
         if let Some(journal) = authority.journal() {
             if journal.keyring_id() != keyring_id {
                 tracing::warn!(
@@ -158,6 +160,7 @@ impl Reloader {
         if config.rules.is_empty() && self.options.dev.is_none() {
             return Err(startup::EMPTY_POLICY.into());
         }
+        ledger::forewarn(authority.ledger());
         let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
         startup::judge_keys(&loaded, self.options.dev.is_some()).map_err(|failure| failure.message)?;
         let seen = KeyringSeen { id: loaded.keyring_id.clone(), generation: loaded.generation };
@@ -245,6 +248,7 @@ fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
         ("memory.require_mlock", running.require_mlock == new.require_mlock),
         ("process.landlock", running.landlock == new.landlock),
         ("journal", running.journal == new.journal),
+        ("ledger.path", running.ledger == new.ledger),
         ("log", running.log == new.log),
     ];
     match fixed.iter().find(|(_, same)| !same) {

@@ -11,6 +11,11 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     if config.rules.is_empty() {
         lines.push("policy.rules is empty: `serve` refuses to start, since it would deny every call".into());
     }
+    if config.ledger.is_none() && !config.apps.is_empty() {
+        lines.push(
+            "ledger.path is empty: no token can be revoked, and a rolled-back keyring is noticed less surely".into(),
+        );
+    }
     shared_secrets(config, &policy, &mut lines);
     idle_rates(config, &mut lines);
     for domain in &config.domains {

@@ -21,6 +21,7 @@ section!(Raw {
     memory: Memory = Memory::default(),
     process: Process = Process::default(),
     journal: Journal = Journal::default(),
+    ledger: Ledger = Ledger::default(),
     log: Log = Log::default(),
     limits: Limits = Limits::default(),
     liveauth: LiveAuth = LiveAuth::default(),
@@ -72,6 +73,8 @@ section!(Journal {
     seal_every: String = "10s".into(),
     verifications: String = "failed".into(),
 });
+
+section!(Ledger { path: String = "/var/lib/countersign/ledger.sqlite".into() });
 
 section!(Log { format: String = "json".into(), level: String = "info".into() });
 

@@ -7,21 +7,18 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    duration::{Lifetime, parse_lifetime, parse_seconds},
-    journal, listen, raw, rule, tls,
-};
+use super::{duration::parse_seconds, journal, listen, object, raw, rule, tls};
 use crate::{
     audit,
     authority::State,
     grpc::{Limits, tls::TlsSettings},
     hub::{
-        app::{self, App, Ttl, UsernameForm},
+        app::{App, Ttl, UsernameForm},
         token::SealLimits,
     },
     keyring::{Key, KeyKind, KeyName, Keyring},
     keystore::{KekSource, Location},
-    liveauth::domain::{self, Domain, Domains, HostName},
+    liveauth::domain::{Domain, Domains, HostName},
     policy::{Policy, Rate, Rule},
 };
 
@@ -50,6 +47,8 @@ pub struct Config {
     pub landlock: Landlock,
     /// How the journal is kept; `None` where it is switched off.
     pub journal: Option<audit::Settings>,
+    /// Where the ledger lies; `None` where there is none, and nothing can be revoked.
+    pub ledger: Option<PathBuf>,
     /// Logging.
     pub log: Log,
     /// Limits of the transport.
@@ -262,11 +261,12 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         require_mlock: raw.memory.require_mlock,
         landlock,
         journal: raw.journal.enabled.then(|| journal::check(&raw.journal, path)).transpose()?,
+        ledger: (!raw.ledger.path.is_empty()).then(|| folder.join(&raw.ledger.path)),
         log: Log { format, level: raw.log.level },
         limits: limits(&raw.limits)?,
         seal_limits: seal_limits(&raw.hub)?,
-        domains: raw.liveauth.domains.iter().map(domain).collect::<Result<_, _>>()?,
-        apps: raw.hub.apps.iter().map(app).collect::<Result<_, _>>()?,
+        domains: raw.liveauth.domains.iter().map(object::domain).collect::<Result<_, _>>()?,
+        apps: raw.hub.apps.iter().map(object::app).collect::<Result<_, _>>()?,
         rules: raw.policy.rules.iter().map(rule::read).collect::<Result<_, _>>()?,
         poll: match raw.reload.poll.as_str() {
             "off" => None,
@@ -347,53 +347,4 @@ fn age(text: &str, setting: &str) -> Result<Duration, String> {
         seconds @ 1..=86_400 => Ok(Duration::from_secs(seconds.unsigned_abs())),
         _ => Err(format!("{setting} must be between 1s and 24h")),
     }
-}
-
-fn domain(raw: &raw::Domain) -> Result<DomainSpec, String> {
-    let place = format!("domain {:?}", raw.name);
-    let seconds = |text: &Option<String>, default: i64, setting: &str| match text {
-        None => Ok(default),
-        Some(text) => parse_seconds(text).map_err(|problem| format!("{place}: {setting}: {problem}")),
-    };
-    let max_ttl = seconds(&raw.max_ttl, domain::DEFAULT_MAX_TTL, "max_ttl")?;
-    Ok(DomainSpec {
-        name: HostName::from_config(&raw.name).map_err(|problem| format!("{place}: {problem}"))?,
-        key: KeyName::new(&raw.key).map_err(|problem| format!("{place}: key: {problem}"))?,
-        ttl: seconds(&raw.ttl, domain::DEFAULT_TTL.min(max_ttl), "ttl")?,
-        max_ttl,
-        leeway: seconds(&raw.leeway, 0, "leeway")?,
-        subdomains: raw.subdomains,
-        referer: raw.referer.clone(),
-    })
-}
-
-fn app(raw: &raw::App) -> Result<AppSpec, String> {
-    let place = format!("app {:?}", raw.name);
-    let ttl = |text: &Option<String>, default: Ttl, setting: &str| match text.as_deref().map(parse_lifetime) {
-        None => Ok(default),
-        Some(Ok(Lifetime::Never)) => Ok(Ttl::Never),
-        Some(Ok(Lifetime::Seconds(n))) => Ok(Ttl::Seconds(n)),
-        Some(Err(problem)) => Err(format!("{place}: {setting}: {problem}")),
-    };
-    let username_form = match raw.username_form.as_deref() {
-        None => UsernameForm::default(),
-        Some(name) => UsernameForm::from_name(name)
-            .ok_or_else(|| format!("{place}: username_form {name:?} is unknown; write \"exact\" or \"ascii_lower\""))?,
-    };
-    let max_ttl = ttl(&raw.max_ttl, Ttl::Seconds(app::MAX_TTL_CEILING), "max_ttl")?;
-    let default_ttl = match (app::DEFAULT_TTL, max_ttl) {
-        (Ttl::Seconds(default), Ttl::Seconds(most)) => Ttl::Seconds(default.min(most)),
-        (default, _) => default,
-    };
-    Ok(AppSpec {
-        name: raw.name.clone(),
-        key: KeyName::new(&raw.key).map_err(|problem| format!("{place}: key: {problem}"))?,
-        ttl: ttl(&raw.ttl, default_ttl, "ttl")?,
-        max_ttl,
-        pad_to: raw.pad_to.unwrap_or(0),
-        max_chars: raw.max_chars.unwrap_or(app::DEFAULT_MAX_CHARS),
-        require_username: raw.require_username.unwrap_or(true),
-        username_form,
-        reseal_extends: raw.reseal_extends,
-    })
 }

@@ -91,8 +91,9 @@ pub enum KeystoreError {
         found: u64,
         /// The highest generation seen.
         highest: u64,
-        /// The record to remove if going back is meant.
-        record: PathBuf,
+        /// The record that says so, to be removed if going back is meant; `None` where this process remembers it, or the
+        /// ledger that it was told of.
+        record: Option<PathBuf>,
     },
     /// The generation record was edited, or belongs to another keyring.
     RecordAltered(PathBuf),
@@ -211,7 +212,12 @@ impl fmt::Display for KeystoreError {
                 "version {number} of key {name} in the keyring {path:?} does not give its recorded kid: put back a \
                  backup"
             ),
-            Self::RolledBack { keyring, found, highest, record } => write!(
+            Self::RolledBack { keyring, found, highest, record: None } => write!(
+                f,
+                "the keyring {keyring:?} is generation {found}, but generation {highest} was seen before, as the ledger or \
+                 this process remembers: put back the newer one, or restore the older one as a new generation"
+            ),
+            Self::RolledBack { keyring, found, highest, record: Some(record) } => write!(
                 f,
                 "the keyring {keyring:?} is generation {found}, but generation {highest} was seen before: put back the \
                  newer one, or, if going back is meant, remove {record:?} and restart what runs"

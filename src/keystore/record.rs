@@ -4,7 +4,8 @@
 //! the KEK nobody can lower it or make one up. What that does not protect from: whoever may write the folder can
 //! remove the record, or put back an old record together with the old keyring that belongs to it; a new process
 //! then knows no better. Where the folder cannot be written there is the memory alone, for as long as the process
-//! lives. A ledger will keep it elsewhere.
+//! lives. Whoever has another place that remembers it says so by [`note_generation`] before a keyring is read: the
+//! service keeps it in its ledger too.
 
 use std::{
     collections::BTreeMap,
@@ -108,7 +109,7 @@ impl<'a> Highest<'a> {
                 keyring: self.place.path().to_owned(),
                 found: generation,
                 highest,
-                record: self.path(),
+                record: (recorded > generation).then(|| self.path()),
             });
         }
         remember(self.keyring_id, generation);
@@ -192,6 +193,11 @@ fn stored(place: &Place) -> Result<Stored, KeystoreError> {
         Ok(None) => Err(KeystoreError::RecordAltered(path)),
         Err(error) => Err(KeystoreError::Unreadable(Part::Record, path, error)),
     }
+}
+
+/// Takes in what is known elsewhere: from now on this process refuses a generation below `generation` of the keyring.
+pub fn note_generation(keyring_id: &str, generation: u64) {
+    remember(keyring_id, generation);
 }
 
 /// Raises the highest generation that this process has seen to `generation`.

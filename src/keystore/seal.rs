@@ -15,6 +15,7 @@ use crate::{
         mac::{MacKey, Tag},
         secret::Secret,
     },
+    hub::revocation::UserDigests,
     keyring::{KeyKind, KeyName, Kid},
     keystore::{
         KeystoreError,
@@ -30,6 +31,7 @@ const RECORD: Purpose = Purpose::new("countersign/keyring/record", 256);
 /// What the service secret is for; the keyring's id is the context, as above.
 const JOURNAL_SEAL: Purpose = Purpose::new("countersign/journal/seal", 256);
 const JOURNAL_PSEUDONYM: Purpose = Purpose::new("countersign/journal/pseudonym", 256);
+const LEDGER_USER: Purpose = Purpose::new("countersign/ledger/user", 256);
 
 /// Bytes of the document key and of the service secret.
 pub(super) const KEY_LEN: usize = 32;
@@ -122,6 +124,13 @@ impl DocumentKey {
         let secret = MacKey::new(self.unwrap_service_secret(wrapped)?.material());
         let derived = |purpose| MacKey::new(kdf::block(&secret, 1, purpose, self.keyring_id.as_bytes()).expose());
         Ok(JournalKeys::new(derived(JOURNAL_SEAL), derived(JOURNAL_PSEUDONYM), &self.keyring_id))
+    }
+
+    /// The key of the digests by which the ledger knows users, from the service secret too.
+    pub(super) fn user_digests(&self, wrapped: &Wrapped) -> Result<UserDigests, Unopened> {
+        let secret = MacKey::new(self.unwrap_service_secret(wrapped)?.material());
+        let key = kdf::block(&secret, 1, LEDGER_USER, self.keyring_id.as_bytes());
+        Ok(UserDigests::new(MacKey::new(key.expose())))
     }
 
     fn wrapping_key(&self) -> Tag {

@@ -115,13 +115,11 @@ impl Future for Receipt {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(ticket) = &self.ticket else { return Poll::Ready(Err(Unkept)) };
         let mut inside = ticket.inside();
-        match inside.state {
-            State::Decided(outcome) => Poll::Ready(outcome),
-            _ => {
-                inside.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        if let State::Decided(outcome) = inside.state {
+            return Poll::Ready(outcome);
         }
+        inside.waker = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 

@@ -1,4 +1,4 @@
-//! The home of a ledger in one file, by SQLite: a write-ahead log, flushed to the disk with each transaction. Several
+//! The home of a ledger in one file, by `SQLite`: a write-ahead log, flushed to the disk with each transaction. Several
 //! processes may have it open; each sees what the others wrote.
 
 mod open;
@@ -349,15 +349,16 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             LedgerFault::Locked
         }
+        // Unknown is a table or column that is not there, none a value of another type.
         Some(
             ErrorCode::DatabaseCorrupt
             | ErrorCode::NotADatabase
             | ErrorCode::ConstraintViolation
             | ErrorCode::TypeMismatch
-            | ErrorCode::TooBig,
-        ) => LedgerFault::Damaged,
-        // A table or column that is not there, a value of another type.
-        Some(ErrorCode::Unknown) | None => LedgerFault::Damaged,
+            | ErrorCode::TooBig
+            | ErrorCode::Unknown,
+        )
+        | None => LedgerFault::Damaged,
         Some(_) => LedgerFault::Io,
     };
     Trouble::new(fault, error.to_string())

@@ -219,7 +219,9 @@ fn two_on_one_file_see_what_the_other_keeps() {
             scope.spawn(move || {
                 let receipts: Vec<_> =
                     (0..200).map(|n| ledger.revoke(entry(app, Kind::Token, n), UnixSeconds(1), KEYRING)).collect();
-                receipts.into_iter().for_each(|receipt| receipt.wait(LONG).unwrap());
+                for receipt in receipts {
+                    receipt.wait(LONG).unwrap();
+                }
                 ledger.raise_generation(app, 3).wait(LONG).unwrap();
             });
         }
@@ -319,7 +321,9 @@ fn what_comes_meanwhile_goes_into_one_group() {
     let (ledger, _, sizes) = failing(0, Duration::from_millis(100));
     let receipts: Vec<_> =
         (0..50).map(|n| ledger.revoke(entry("a", Kind::Token, n), UnixSeconds(1), KEYRING)).collect();
-    receipts.into_iter().for_each(|receipt| receipt.wait(LONG).unwrap());
+    for receipt in receipts {
+        receipt.wait(LONG).unwrap();
+    }
     let groups: Vec<usize> = sizes.try_iter().collect();
     assert!(groups.len() <= 3 && groups.iter().sum::<usize>() == 50, "{groups:?}");
 }

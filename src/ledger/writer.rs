@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// Changes that go into one transaction, at most.
 const GROUP: usize = 4096;
 /// How often what has ended is removed, and how long the clock must have gone steadily before.
-const SWEEP: Duration = Duration::from_hours(1);
+const SWEEP: Duration = Duration::from_secs(3600);
 /// Seconds that an ended entry is kept: other processes' clocks may be behind.
 const KEPT_AFTER_END: i64 = 86_400;
 /// Seconds that the clock may gain or lose between two looks, and still goes steadily.
@@ -81,9 +81,9 @@ impl Pace {
 impl Writer {
     /// Works until it is told to end, or nobody is left who could tell it.
     pub(super) fn run(mut self) {
-        let mut ticked = Instant::now();
+        let mut looked = Instant::now();
         loop {
-            match self.inbox.recv_timeout(POLL.saturating_sub(ticked.elapsed())) {
+            match self.inbox.recv_timeout(POLL.saturating_sub(looked.elapsed())) {
                 Ok(Message::Change(change, ticket)) => {
                     if !self.group(change, ticket) {
                         return;
@@ -93,9 +93,9 @@ impl Writer {
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if ticked.elapsed() >= POLL {
+            if looked.elapsed() >= POLL {
                 self.tick();
-                ticked = Instant::now();
+                looked = Instant::now();
             }
         }
     }
@@ -128,7 +128,9 @@ impl Writer {
                 self.wrong(&trouble);
                 Unkept
             });
-            tickets.iter().for_each(|ticket| ticket.decide(outcome));
+            for ticket in tickets {
+                ticket.decide(outcome);
+            }
         }
         match after {
             Some(Message::Ask(ask)) => {
@@ -156,7 +158,9 @@ impl Writer {
         let entries: Vec<Entry> = changes.iter().filter_map(entry).collect();
         self.put_in_force(&entries);
         let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.iter().for_each(|change| known.raise(change));
+        for change in changes {
+            known.raise(change);
+        }
         drop(known);
         self.works();
         Ok(())

@@ -11,6 +11,7 @@ mod bad_input;
 mod cli;
 mod drain;
 mod http;
+mod ledger;
 mod reload;
 mod secrecy;
 mod service;

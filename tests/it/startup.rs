@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use crate::service::{BINARY, CONFIG, Service, folder, keys, run, stderr, stdout};
 
 /// Starts `serve` in `at`, which must refuse with exit code 2 and one line that holds every one of `words`.
-fn refuses(at: &Path, args: &[&str], words: &[&str]) {
+pub fn refuses(at: &Path, args: &[&str], words: &[&str]) {
     let config = at.join("config.toml");
     let mut all = vec!["serve", "--config", config.to_str().unwrap()];
     all.extend(args);

@@ -35,6 +35,20 @@ fn without_the_record_this_process_still_remembers() {
 }
 
 #[test]
+fn what_another_place_remembers_keeps_an_older_keyring_out_although_its_record_came_back_with_it() {
+    let home = Home::new();
+    let (id, older) = (home.load().unwrap().keyring_id, home.bytes());
+    home.load().unwrap();
+    keystore::note_generation(&id, 3);
+    assert_eq!(home.load().unwrap().generation, 3);
+    keystore::note_generation(&id, 9);
+    home.put(&older);
+    let refusal = home.refusal();
+    assert!(matches!(&refusal, E::RolledBack { found: 3, highest: 9, record: None, .. }));
+    assert!(refusal.to_string().contains("as the ledger"), "{refusal}");
+}
+
+#[test]
 fn a_missing_record_is_written_anew_by_the_next_reader() {
     let home = Home::new();
     let record = fs::read(home.beside("generation")).unwrap();

@@ -51,8 +51,10 @@ const STEPS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
 "];
 
-/// The version that this program writes.
-pub(super) const VERSION: i64 = STEPS.len() as i64;
+/// The version that this program writes: the number of the steps.
+pub(super) const VERSION: i64 = 1;
+
+const _: () = assert!(VERSION == 1 && STEPS.len() == 1);
 
 /// What a file is found to be.
 pub(super) enum Found {

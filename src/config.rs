@@ -9,6 +9,7 @@ mod journal;
 mod listen;
 mod object;
 mod raw;
+mod rotation;
 mod rule;
 mod tls;
 mod typed;
@@ -16,6 +17,7 @@ mod typed;
 pub use decision::{Decision, MaxTtl, Question, Rulebook, Target};
 pub use duration::{Lifetime, parse_lifetime, parse_seconds};
 pub use expected::Expected;
+pub use rotation::Interval;
 pub use typed::{AppSpec, Config, DomainSpec, Landlock, Log, LogFormat};
 
 use std::{fmt, fs, path::Path};

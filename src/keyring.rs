@@ -5,6 +5,7 @@ pub mod ahead;
 mod evidence;
 mod key;
 mod ring;
+mod schedule;
 mod transition;
 mod usage;
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use edit::{
     Change, Import, Initialised, Rotation, SECRET_MAX, create, destroy, import, init, mark_compromised, resume, rotate,
-    suspend,
+    rotate_when_due, suspend,
 };
 pub use error::{KeystoreError, Part, Step};
 pub use file::{is_open_to_others, read_secret, strip_newline};

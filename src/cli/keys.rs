@@ -343,6 +343,7 @@ fn refused(error: &KeystoreError) -> Failure {
         | KeystoreError::NoVersion(..)
         | KeystoreError::NotAllowed(..)
         | KeystoreError::Staged(..)
+        | KeystoreError::NotDue(_)
         | KeystoreError::SuiteOfLiveAuth(_)
         | KeystoreError::OtherKind(..)
         | KeystoreError::LiveAuthIsGiven(_)

@@ -59,7 +59,16 @@ section!(Http { address: String = "127.0.0.1:9464".into() });
 section!(Keyring {
     path: String = "/var/lib/countersign/keyring".into(),
     kek_file: String = "/etc/countersign/kek".into(),
+    propagation: String = "5m".into(),
+    rotate: Vec<Rotate> = Vec::new(),
 });
+
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotate {
+    pub(super) keys: Vec<String>,
+    pub(super) every: String,
+}
 
 section!(Memory { require_mlock: bool = false });
 

@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::{duration::parse_seconds, journal, listen, object, raw, rule, tls};
+use super::{
+    duration::parse_seconds,
+    journal, listen, object, raw,
+    rotation::{self, Interval},
+    rule, tls,
+};
 use crate::{
     audit,
     authority::State,
@@ -41,6 +46,10 @@ pub struct Config {
     pub http: SocketAddr,
     /// Where the keyring lies.
     pub keyring: Location,
+    /// Seconds from the staging of a new version to its use, where nobody says otherwise.
+    pub propagation: i64,
+    /// Which keys get a new version by themselves.
+    pub rotations: Vec<Interval>,
     /// Whether keys must lie in locked memory.
     pub require_mlock: bool,
     /// Whether the process confines itself.
@@ -216,6 +225,13 @@ impl Config {
         Ok((Domains::new(domains)?, apps))
     }
 
+    /// Seconds from the activation of a version of that key to the staging of the next; nothing where nobody asked for
+    /// rotation by itself.
+    #[must_use]
+    pub fn rotates_every(&self, key: &KeyName) -> Option<i64> {
+        rotation::of_key(&self.rotations, key)
+    }
+
     /// The rules as a policy.
     ///
     /// # Errors
@@ -246,6 +262,12 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         }
     };
     let unix = path(&raw.listen.unix, "listen.unix")?;
+    let poll = match raw.reload.poll.as_str() {
+        "off" => None,
+        text => Some(span(text, "reload.poll").map_err(|problem| format!("{problem}; or \"off\""))?),
+    };
+    let propagation = rotation::propagation(&raw.keyring, poll)?;
+    let domains: Vec<_> = raw.liveauth.domains.iter().map(object::domain).collect::<Result<_, _>>()?;
     let config = Config {
         admin: listen::admin_socket(&raw.listen.admin, &unix)?,
         unix,
@@ -258,6 +280,8 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
             keyring: path(&raw.keyring.path, "keyring.path")?,
             kek: KekSource::File(path(&raw.keyring.kek_file, "keyring.kek_file")?),
         },
+        propagation,
+        rotations: rotation::intervals(&raw.keyring, propagation, &domains)?,
         require_mlock: raw.memory.require_mlock,
         landlock,
         journal: raw.journal.enabled.then(|| journal::check(&raw.journal, path)).transpose()?,
@@ -265,13 +289,10 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         log: Log { format, level: raw.log.level },
         limits: limits(&raw.limits)?,
         seal_limits: seal_limits(&raw.hub)?,
-        domains: raw.liveauth.domains.iter().map(object::domain).collect::<Result<_, _>>()?,
+        domains,
         apps: raw.hub.apps.iter().map(object::app).collect::<Result<_, _>>()?,
         rules: raw.policy.rules.iter().map(rule::read).collect::<Result<_, _>>()?,
-        poll: match raw.reload.poll.as_str() {
-            "off" => None,
-            text => Some(span(text, "reload.poll").map_err(|problem| format!("{problem}; or \"off\""))?),
-        },
+        poll,
         digest: [0; 32],
     };
     if let Some(journal) = &config.journal {

@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 use base64ct::{Base64, Encoding as _};
 
 pub use self::{
-    addition::{Import, Rotation, SECRET_MAX, create, import, rotate},
+    addition::{Import, Rotation, SECRET_MAX, create, import, rotate, rotate_when_due},
     marking::{destroy, mark_compromised, resume, suspend},
 };
 use crate::{

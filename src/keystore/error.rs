@@ -111,6 +111,8 @@ pub enum KeystoreError {
     NotAllowed(KeyName, u32, NotAllowed),
     /// A successor is staged already: its number, and when it takes over.
     Staged(KeyName, u32, UnixSeconds),
+    /// It is not time to rotate the key.
+    NotDue(KeyName),
     /// A suite for a LiveAuth key.
     SuiteOfLiveAuth(KeyName),
     /// The existing key is of another kind.
@@ -254,6 +256,7 @@ impl fmt::Display for KeystoreError {
                 "version {number} of key {name} is staged already and takes over at {at} (Unix seconds): wait for it, \
                  give an earlier activation time, or suspend it first"
             ),
+            Self::NotDue(name) => write!(f, "it is not time to rotate key {name}: wait, or rotate it by hand"),
             Self::SuiteOfLiveAuth(name) => write!(f, "key {name} is a LiveAuth key, which has no suite: leave it out"),
             Self::OtherKind(name, kind) => write!(
                 f,

@@ -7,7 +7,8 @@ use countersign::{
     crypto::{aead::Suite, secret::Secret},
     keyring::{Key, KeyKind, State},
     keystore::{
-        self, Change, KeystoreError as E, Rotation, SAMPLE_SECRET, destroy, mark_compromised, resume, rotate, suspend,
+        self, Change, KeystoreError as E, Rotation, SAMPLE_SECRET, destroy, mark_compromised, resume, rotate,
+        rotate_when_due, suspend,
     },
 };
 
@@ -113,6 +114,24 @@ fn whoever_rotates_twice_rotates_once() {
     assert_eq!(states(&home, "hub", NOW.plus(HOUR)), "dAd");
     assert!(matches!(rotating(&home, "none", NOW, NOW), Err(E::NoKey(_))));
     assert!(matches!(rotating(&home, "hub", NOW.plus(-1), NOW), Err(E::ActivatesInThePast)));
+}
+
+#[test]
+fn a_key_that_is_due_is_rotated_once_however_many_find_it_due() {
+    let home = Home::new();
+    let hub = name("hub");
+    let due = |now: UnixSeconds| rotate_when_due(&home.location, &hub, HOUR, now.plus(10), now).unwrap();
+    assert!(due(NOW.plus(HOUR - 1)).is_none());
+    let change = due(NOW.plus(HOUR)).unwrap();
+    assert_eq!((change.number, change.state), (2, State::PreActive));
+    let before = home.bytes();
+    // Another replica that is behind: while it is staged, and when it has taken over.
+    for later in [0, 5, 10, 11, HOUR] {
+        assert!(due(NOW.plus(HOUR + later)).is_none());
+    }
+    assert_eq!(home.bytes(), before);
+    assert_eq!(due(NOW.plus(2 * HOUR + 10)).unwrap().number, 3);
+    assert!(rotate_when_due(&home.location, &name("jobs"), 1, NOW.plus(HOUR), NOW.plus(HOUR)).unwrap().is_none());
 }
 
 #[test]

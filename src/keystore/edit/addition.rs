@@ -3,7 +3,7 @@
 use crate::{
     clock::{LATEST, UnixSeconds},
     crypto::{aead::Suite, mac::MacKey, secret::Secret},
-    keyring::{Key, KeyKind, KeyName, Kid},
+    keyring::{Key, KeyKind, KeyName, Kid, Version},
     keystore::{
         KeystoreError, Location, SHORT_SECRET, Warning,
         document::{Document, KeyEntry, VersionEntry},
@@ -93,26 +93,62 @@ pub fn import(location: &Location, import: &Import<'_>, now: UnixSeconds) -> Res
 /// [`KeystoreError`]; the keyring is then as it was. A second successor is refused where one is staged that takes over
 /// no later: whoever asks twice, or two who ask at once, rotate once.
 pub fn rotate(location: &Location, rotation: Rotation<'_>, now: UnixSeconds) -> Result<Change, KeystoreError> {
-    let Rotation { name, secret, suite, activates_at, allow_sample } = rotation;
-    activation(Some(activates_at), now)?;
+    let name = rotation.name;
+    activation(Some(rotation.activates_at), now)?;
     edit(location, name, now, |opened| {
         let key = public_key(opened, name, &location.keyring)?;
-        let staged = |v: &&crate::keyring::Version| v.mark.is_none() && v.activates_at > now;
-        if let Some(staged) = key.versions().iter().filter(staged).find(|v| v.activates_at <= activates_at) {
-            return Err(KeystoreError::Staged(name.clone(), staged.number, staged.activates_at));
-        }
-        let secret = match (key.kind, secret) {
-            (_, Some(secret)) => secret,
-            (KeyKind::Hat1, None) => seal::draw()?,
-            (KeyKind::LiveAuth, None) => return Err(KeystoreError::LiveAuthIsGiven(name.clone())),
-        };
-        if key.kind == KeyKind::LiveAuth && suite.is_some() {
-            return Err(KeystoreError::SuiteOfLiveAuth(name.clone()));
-        }
-        let suite = suite.or_else(|| newest_suite(&key)).unwrap_or(Suite::Aes256Gcm);
-        let import = Import { name, kind: key.kind, suite, secret, activates_at: Some(activates_at), allow_sample };
-        add(opened, &import, now)
+        succeed(opened, &key, rotation, now)
     })
+}
+
+/// Does the same to a hat1 key whose time has come, where it is rotated every `every` seconds; nothing where its time has
+/// not come. Judged under the lock: of several processes that find a key due at once, one rotates it.
+///
+/// # Errors
+/// [`KeystoreError`]; the keyring is then as it was.
+pub fn rotate_when_due(
+    location: &Location,
+    name: &KeyName,
+    every: i64,
+    activates_at: UnixSeconds,
+    now: UnixSeconds,
+) -> Result<Option<Change>, KeystoreError> {
+    activation(Some(activates_at), now)?;
+    let rotated = edit(location, name, now, |opened| {
+        let key = public_key(opened, name, &location.keyring)?;
+        if key.rotates_at(every, now).is_none_or(|due| due > now) {
+            return Err(KeystoreError::NotDue(name.clone()));
+        }
+        succeed(opened, &key, Rotation { name, secret: None, suite: None, activates_at, allow_sample: false }, now)
+    });
+    match rotated {
+        Err(KeystoreError::NotDue(_)) => Ok(None),
+        rotated => rotated.map(Some),
+    }
+}
+
+fn succeed(
+    opened: &mut OpenedDocument,
+    key: &Key,
+    rotation: Rotation<'_>,
+    now: UnixSeconds,
+) -> Result<Draft, KeystoreError> {
+    let Rotation { name, secret, suite, activates_at, allow_sample } = rotation;
+    let staged = |v: &&Version| v.mark.is_none() && v.activates_at > now;
+    if let Some(staged) = key.versions().iter().filter(staged).find(|v| v.activates_at <= activates_at) {
+        return Err(KeystoreError::Staged(name.clone(), staged.number, staged.activates_at));
+    }
+    let secret = match (key.kind, secret) {
+        (_, Some(secret)) => secret,
+        (KeyKind::Hat1, None) => seal::draw()?,
+        (KeyKind::LiveAuth, None) => return Err(KeystoreError::LiveAuthIsGiven(name.clone())),
+    };
+    if key.kind == KeyKind::LiveAuth && suite.is_some() {
+        return Err(KeystoreError::SuiteOfLiveAuth(name.clone()));
+    }
+    let suite = suite.or_else(|| newest_suite(key)).unwrap_or(Suite::Aes256Gcm);
+    let import = Import { name, kind: key.kind, suite, secret, activates_at: Some(activates_at), allow_sample };
+    add(opened, &import, now)
 }
 
 fn newest_suite(key: &Key) -> Option<Suite> {

@@ -102,6 +102,7 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     if config.require_mlock {
         arena::require_locked().map_err(|refused| Failure::usage(refused.to_string()))?;
     }
+    config.keyring.kek.prepare().map_err(|error| Failure::usage(error.to_string()))?;
     // What needs the world outside is done first: looking at the machine, and binding. Sockets are bound before there
     // are threads, too: a socket's mode is born under a umask, which threads share.
     let clock = Clock::system();

@@ -6,6 +6,7 @@ mod decision;
 mod duration;
 mod expected;
 mod journal;
+mod kek;
 mod listen;
 mod object;
 mod raw;
@@ -56,7 +57,7 @@ impl Config {
             let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             format!("line {line}: {}", error.message().replace('\n', " "))
         })?;
-        let mut config = typed::check(raw, folder)?;
+        let mut config = typed::check(kek::settled(raw, text), folder)?;
         config.digest = digest::of_file(text.as_bytes());
         Ok(config)
     }
@@ -147,6 +148,11 @@ mod tests {
             ("[limits]\nbatch_bytes = 10", "batch_bytes"),
             ("[process]\nlandlock = \"yes\"", "landlock"),
             ("[limits]\nrate = \"fast\"", "rate"),
+            ("[keyring]\nkek_file = \"kek\"\nkek_credential = \"kek\"", "kek_file, keyring.kek_credential"),
+            ("[keyring]\nkek_credential = \"kek\"\nkek_passphrase_fd = 3", "kek_credential, keyring.kek_passphrase_fd"),
+            ("[keyring]\nkek_file = \"\"", "names no source"),
+            ("[keyring]\nkek_credential = \"../kek\"", "kek_credential"),
+            ("[keyring]\nkek_passphrase_fd = 2", "kek_passphrase_fd"),
             ("[limits]\ndeadline = \"0s\"", "deadline"),
             ("[hub]\nseal_alarm = 10\nseal_limit = 5", "seal_alarm"),
             ("[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\nttl = \"2h\"", "ttl"),
@@ -185,6 +191,19 @@ mod tests {
             let said = problem(text);
             assert!(said.contains(word), "{text}\n{said}");
         }
+    }
+
+    #[test]
+    fn one_source_of_the_kek_is_enough_and_the_default_gives_way_to_it() {
+        let kek = |text: &str| {
+            let config = Config::parse(&format!("[keyring]\n{text}"), Path::new("/etc")).unwrap();
+            config.keyring.kek.to_string()
+        };
+        assert_eq!(kek(""), "the KEK file \"/etc/countersign/kek\"");
+        assert_eq!(kek("kek_file = \"kek\""), "the KEK file \"/etc/kek\"");
+        assert_eq!(kek("kek_credential = \"kek\""), "the credential kek");
+        assert_eq!(kek("kek_file = \"\"\nkek_credential = \"kek\""), "the credential kek");
+        assert_eq!(kek("kek_passphrase_fd = 3"), "the passphrase from file descriptor 3");
     }
 
     const SHARING: &str = "[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\n\

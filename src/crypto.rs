@@ -9,3 +9,4 @@ pub mod frame;
 pub mod kdf;
 pub mod mac;
 pub mod secret;
+pub mod stretch;

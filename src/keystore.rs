@@ -23,7 +23,7 @@ pub use edit::{
 };
 pub use error::{KeystoreError, Part, Step};
 pub use file::{is_open_to_others, read_secret, strip_newline};
-pub use kek::KekSource;
+pub use kek::{CREDENTIALS_DIRECTORY, KekProblem, KekSource, PASSPHRASE_MAX, PASSPHRASE_MIN, Passphrase};
 pub use record::note_generation;
 pub use warning::{SHORT_SECRET, Warning};
 

@@ -51,7 +51,7 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["serde"], &["grpc", "cli", "config", "keystore"]),
     (&["serde_json"], &["grpc", "cli", "keystore"]),
     (&["prometheus"], &["metrics"]),
-    (&["hmac", "sha2", "aes_gcm", "chacha20poly1305", "poly1305", "ctr"], &["crypto"]),
+    (&["hmac", "sha2", "aes_gcm", "chacha20poly1305", "poly1305", "ctr", "argon2", "blake2"], &["crypto"]),
     (&["idna", "psl"], &["liveauth"]),
     (&["base64"], &["grpc", "hub"]),
     (&["crc32fast"], &["hub", "ledger"]),

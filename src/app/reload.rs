@@ -154,13 +154,15 @@ impl Reloader {
         (files, self.build(cause, config, authority))
     }
 
-    fn build(&self, cause: Cause, config: Config, authority: &Authority) -> Result<Built, String> {
+    fn build(&self, cause: Cause, mut config: Config, authority: &Authority) -> Result<Built, String> {
         same_where_it_must_be(&self.running, &config)?;
         self.confined.allows(&Confinement::of(&config, &self.options))?;
         if config.rules.is_empty() && self.options.dev.is_none() {
             return Err(startup::EMPTY_POLICY.into());
         }
         ledger::forewarn(authority.ledger());
+        // What opens it is the same, and what was made of a passphrase is shared by those who began with it.
+        config.keyring.kek = self.running.keyring.kek.clone();
         let loaded = keystore::load(&config.keyring).map_err(|error| error.to_string())?;
         startup::judge_keys(&loaded, self.options.dev.is_some()).map_err(|failure| failure.message)?;
         let seen = KeyringSeen { id: loaded.keyring_id.clone(), generation: loaded.generation };
@@ -244,7 +246,7 @@ fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
         ("listen.drain", running.drain == new.drain),
         ("http.address", running.http == new.http),
         ("keyring.path", running.keyring.keyring == new.keyring.keyring),
-        ("the source of the KEK", running.keyring.kek == new.keyring.kek),
+        ("keyring.kek_…", running.keyring.kek == new.keyring.kek),
         ("memory.require_mlock", running.require_mlock == new.require_mlock),
         ("process.landlock", running.landlock == new.landlock),
         ("journal", running.journal == new.journal),

@@ -14,11 +14,14 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Failure, Output, count, print, remark};
+use super::{
+    Failure, Output, count,
+    keys::{Asking, KekArgs, config_location},
+    print, remark,
+};
 use crate::{
     audit::{Finding, Head, JournalKeys, Report, Verifier},
-    config,
-    keystore::{self, KekSource, Location},
+    keystore::{self, Location},
 };
 
 /// Bytes that are read at a time.
@@ -70,26 +73,26 @@ pub(super) struct VerifyArgs {
 /// Where the keyring is whose key sealed the journal.
 #[derive(Args)]
 pub(super) struct Home {
-    /// Configuration file that names the keyring and the KEK file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek_file"])]
+    /// Configuration file that names the keyring and what opens it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek"])]
     config: Option<PathBuf>,
     /// Keyring file
-    #[arg(long, value_name = "FILE", requires = "kek_file")]
+    #[arg(long, value_name = "FILE", requires = "kek")]
     keyring: Option<PathBuf>,
-    /// KEK file, whose content opens the keyring
-    #[arg(long, value_name = "FILE", requires = "keyring")]
-    kek_file: Option<PathBuf>,
+    #[command(flatten)]
+    kek: KekArgs,
 }
 
 impl Home {
     /// The journal's keys, where it was said where they are.
     fn keys(&self) -> Result<Option<JournalKeys>, Failure> {
-        let location = match (&self.config, &self.keyring, &self.kek_file) {
-            (Some(config), _, _) => config::keyring_home(config).map_err(Failure::usage)?.location,
-            (None, Some(keyring), Some(kek)) => {
-                Location { keyring: keyring.clone(), kek: KekSource::File(kek.clone()) }
-            }
-            _ => return Ok(None),
+        let location = match (&self.config, &self.keyring) {
+            (Some(config), _) => config_location(config, Asking::Known)?,
+            (None, Some(keyring)) => match self.kek.source(Asking::Known)? {
+                Some(kek) => Location { keyring: keyring.clone(), kek },
+                None => return Ok(None),
+            },
+            (None, None) => return Ok(None),
         };
         keystore::journal_keys(&location).map(Some).map_err(|error| Failure::usage(error.to_string()))
     }

@@ -1,27 +1,30 @@
 //! `countersign keys`: make a keyring, make and import keys, look at them. Works on the files alone; no service
 //! need run. A secret comes from standard input, a file or a terminal without echo, never from the command line.
 
+mod home;
 mod print;
 mod prompt;
 mod secret;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+pub(super) use self::home::{Asking, KekArgs, config_location};
+use self::home::{Home, PublicHome};
 
 use crate::{
     app,
     cli::{Failure, Output},
     clock::{Clock, UnixSeconds},
-    config,
-    crypto::{aead::Suite, arena},
+    crypto::aead::Suite,
     keyring::{KeyKind, KeyName},
-    keystore::{self, Import, KekSource, KeystoreError, Location},
+    keystore::{self, Import, KeystoreError},
 };
 
 /// Make and look after the keyring: the sealed file that holds every secret.
 ///
-/// A keyring is one sealed document. It is opened with the content of a second file, the KEK file (key-encryption
-/// key): without it, nobody reads a secret out of the keyring, and neither do you. Keep the two on different disks
-/// and in different backups.
+/// A keyring is one sealed document. It is opened with a key-encryption key (KEK): the content of a second file or of
+/// a systemd credential, or a passphrase. Without it, nobody reads a secret out of the keyring, and neither do you. Keep
+/// the two on different disks and in different backups.
 ///
 /// A change is written beside the keyring and then put in its place, so a full disk or a crash leaves the previous
 /// keyring as it was. The generation before it is kept as KEYRING.previous. A running service takes a change up
@@ -37,9 +40,9 @@ pub struct KeysArgs {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
-    /// Make a keyring without keys, and a KEK file unless there is one
+    /// Make a keyring without keys, and a KEK file where it is to open with one and there is none
     ///
-    /// Never replaces a keyring. A KEK file that exists is used as it is: a regular file of 32 to 4096 bytes (one
+    /// Never replaces a keyring. A passphrase has at least 12 bytes. A KEK file that exists is used as it is: a regular file of 32 to 4096 bytes (one
     /// trailing newline does not count) that only its owner, root or you, may read. One that is made holds 32 random
     /// bytes as base64 text, with mode 0400.
     #[command(after_help = INIT_EXAMPLES)]
@@ -76,7 +79,8 @@ const INIT_EXAMPLES: &str = "\
 Examples:
   countersign keys init --config /etc/countersign/config.toml
   countersign keys init --keyring /var/lib/countersign/keyring \\
-      --kek-file /etc/countersign/kek";
+      --kek-file /etc/countersign/kek
+  countersign keys init --keyring /var/lib/countersign/keyring --kek-passphrase";
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
@@ -102,34 +106,6 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   countersign keys list --config config.toml
   countersign keys list --keyring /var/lib/countersign/keyring --output json";
-
-/// Where the keyring is.
-#[derive(clap::Args, Debug)]
-struct Home {
-    /// Configuration file that names the keyring and the KEK file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek_file"], required_unless_present = "keyring")]
-    config: Option<PathBuf>,
-    /// Keyring file
-    #[arg(long, value_name = "FILE", requires = "kek_file")]
-    keyring: Option<PathBuf>,
-    /// KEK file, whose content opens the keyring
-    #[arg(long, value_name = "FILE", requires = "keyring")]
-    kek_file: Option<PathBuf>,
-}
-
-/// Where the keyring is, for commands that open nothing.
-#[derive(clap::Args, Debug)]
-struct PublicHome {
-    /// Configuration file that names the keyring
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek_file"], required_unless_present = "keyring")]
-    config: Option<PathBuf>,
-    /// Keyring file
-    #[arg(long, value_name = "FILE")]
-    keyring: Option<PathBuf>,
-    /// Not needed; taken so that all commands accept the same options
-    #[arg(long, value_name = "FILE", requires = "keyring")]
-    kek_file: Option<PathBuf>,
-}
 
 #[derive(clap::Args, Debug)]
 struct CreateArgs {
@@ -224,13 +200,13 @@ pub fn run(args: &KeysArgs) -> Result<(), Failure> {
 fn run_command(args: &KeysArgs, now: UnixSeconds) -> Result<(), Failure> {
     match &args.command {
         Command::Init(home) => {
-            let location = home.location()?;
+            let location = home.location(Asking::New)?;
             let made = keystore::init(&location, now).map_err(|error| refused(&error))?;
             print::warnings(&made.warnings);
             print::initialised(args.output, &location, &made)
         }
         Command::Create(create) => {
-            let location = create.home.location()?;
+            let location = create.home.location(Asking::Known)?;
             let activates_at = activation(create.activate_at, now);
             let kind = create.kind.into();
             let suite = create.suite.into();
@@ -263,7 +239,10 @@ fn run_import(args: &ImportArgs, output: Output, now: UnixSeconds) -> Result<(),
     if kind == KeyKind::LiveAuth && args.suite.is_some() {
         return Err(usage("a LiveAuth key has no suite: leave --suite out".to_owned()));
     }
-    let location = args.home.location()?;
+    if args.from.is_none() {
+        args.home.leave_standard_input("the secret")?;
+    }
+    let location = args.home.location(Asking::Known)?;
     let secret = secret::read(args.from.as_deref(), args.encoding, &args.key)?;
     let import = Import {
         name: &args.key,
@@ -276,36 +255,6 @@ fn run_import(args: &ImportArgs, output: Output, now: UnixSeconds) -> Result<(),
     let change = keystore::import(&location, &import, now).map_err(|error| refused(&error))?;
     print::warnings(&change.warnings);
     print::changed(output, "imported", &args.key, kind, &change, now)
-}
-
-impl Home {
-    fn location(&self) -> Result<Location, Failure> {
-        match (&self.config, &self.keyring, &self.kek_file) {
-            (Some(config), ..) => config_location(config),
-            (None, Some(keyring), Some(kek_file)) => {
-                Ok(Location { keyring: keyring.clone(), kek: KekSource::File(kek_file.clone()) })
-            }
-            _ => Err(usage("say where the keyring is: --config FILE, or --keyring FILE --kek-file FILE".to_owned())),
-        }
-    }
-}
-
-impl PublicHome {
-    fn keyring(&self) -> Result<PathBuf, Failure> {
-        match (&self.config, &self.keyring) {
-            (Some(config), _) => Ok(config_location(config)?.keyring),
-            (None, Some(keyring)) => Ok(keyring.clone()),
-            (None, None) => Err(usage("say where the keyring is: --config FILE, or --keyring FILE".to_owned())),
-        }
-    }
-}
-
-fn config_location(config: &Path) -> Result<Location, Failure> {
-    let home = config::keyring_home(config).map_err(usage)?;
-    if home.require_mlock {
-        arena::require_locked().map_err(|refused| usage(refused.to_string()))?;
-    }
-    Ok(home.location)
 }
 
 /// A time that has only just passed means now; an earlier one is left to be refused.
@@ -353,7 +302,8 @@ fn refused(error: &KeystoreError) -> Failure {
         | KeystoreError::ActivatesInThePast
         | KeystoreError::ActivatesTooLate
         | KeystoreError::Ring(_)
-        | KeystoreError::KeyMemory(_) => 2,
+        | KeystoreError::KeyMemory(_)
+        | KeystoreError::Kek(_) => 2,
         KeystoreError::Busy(_) | KeystoreError::Write(..) => 4,
         KeystoreError::NoRandomness => 70,
     };

@@ -59,6 +59,8 @@ section!(Http { address: String = "127.0.0.1:9464".into() });
 section!(Keyring {
     path: String = "/var/lib/countersign/keyring".into(),
     kek_file: String = "/etc/countersign/kek".into(),
+    kek_credential: String = String::new(),
+    kek_passphrase_fd: i32 = 0,
     propagation: String = "5m".into(),
     rotate: Vec<Rotate> = Vec::new(),
 });

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     duration::parse_seconds,
-    journal, listen, object, raw,
+    journal, kek, listen, object, raw,
     rotation::{self, Interval},
     rule, tls,
 };
@@ -22,7 +22,7 @@ use crate::{
         token::SealLimits,
     },
     keyring::{Key, KeyKind, KeyName, Keyring},
-    keystore::{KekSource, Location},
+    keystore::Location,
     liveauth::domain::{Domain, Domains, HostName},
     policy::{Policy, Rate, Rule},
 };
@@ -276,10 +276,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         drain: span(&raw.listen.drain, "listen.drain")?,
         tls: tls::listeners(&raw.listen.tls, folder)?,
         http,
-        keyring: Location {
-            keyring: path(&raw.keyring.path, "keyring.path")?,
-            kek: KekSource::File(path(&raw.keyring.kek_file, "keyring.kek_file")?),
-        },
+        keyring: Location { keyring: path(&raw.keyring.path, "keyring.path")?, kek: kek::source(&raw.keyring, path)? },
         propagation,
         rotations: rotation::intervals(&raw.keyring, propagation, &domains)?,
         require_mlock: raw.memory.require_mlock,

@@ -3,7 +3,8 @@
 //! ```text
 //! { "format": "countersign-keyring", "version": 1,
 //!   "keyring_id": 32 hex digits, "created_at": Unix seconds, "generation": from 1, rising,
-//!   "kek": { "source": "file", "nonce", "wrapped" },         the document key; other sources are other objects
+//!   "kek": { "source": "file" | "credential", "nonce", "wrapped" }                               the document key
+//!       or { "source": "passphrase", "salt", "memory_kib", "passes", "lanes", "nonce", "wrapped" },
 //!   "service_secret": { "nonce", "wrapped" },
 //!   "keys": [ { "name", "kind", "versions": [ { "number", "created_at", "activates_at", "mark",
 //!                                               "suspended_at", "compromised_at", "destroyed_at",
@@ -49,6 +50,21 @@ pub(super) struct Document {
 pub(super) enum KekEntry {
     /// From the content of a file.
     File { nonce: String, wrapped: String },
+    /// From the content of a systemd credential.
+    Credential { nonce: String, wrapped: String },
+    /// From a passphrase, by Argon2id with this salt (32 hex digits), memory (KiB), passes and lanes.
+    Passphrase { salt: String, memory_kib: u32, passes: u32, lanes: u32, nonce: String, wrapped: String },
+}
+
+impl KekEntry {
+    /// What the document key was wrapped by, in words.
+    pub(super) fn source_name(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "a KEK file",
+            Self::Credential { .. } => "a systemd credential",
+            Self::Passphrase { .. } => "a passphrase",
+        }
+    }
 }
 
 /// A nonce (24 hex digits) and a ciphertext with its tag (base64).

@@ -8,18 +8,15 @@ mod marking;
 
 use std::{fs, path::Path};
 
-use base64ct::{Base64, Encoding as _};
-
 pub use self::{
     addition::{Import, Rotation, SECRET_MAX, create, import, rotate, rotate_when_due},
     marking::{destroy, mark_compromised, resume, suspend},
 };
 use crate::{
     clock::UnixSeconds,
-    crypto::secret::Secret,
     keyring::{Key, KeyKind, KeyName, Keyring, Kid, State},
     keystore::{
-        KekSource, KeystoreError, Location, Part, USE_STACK, Warning,
+        KeystoreError, Location, Part, USE_STACK, Warning,
         document::Document,
         file,
         open::{self, OpenedDocument},
@@ -79,18 +76,18 @@ fn init_inner(location: &Location, now: UnixSeconds) -> Result<Initialised, Keys
         return Err(exists());
     }
     let place = Place::of(&location.keyring)?;
-    let KekSource::File(kek_file) = &location.kek;
-    if Place::of(kek_file)?.path() == place.path() {
+    if let Some(kek_file) = location.kek.file()
+        && Place::of(&kek_file)?.path() == place.path()
+    {
         return Err(KeystoreError::SamePath(location.keyring.clone()));
     }
     let lock = place.lock()?;
-    let kek_made = make_kek(kek_file)?;
-    let kek = location.kek.load()?;
+    let kek_made = location.kek.make()?;
 
     let keyring_id = seal::random_hex::<16>()?;
     let document_key = seal::draw()?;
     let key = DocumentKey::new(document_key.expose(), &keyring_id);
-    let wrapped = seal::wrap_document_key(&kek, &keyring_id, &document_key)?;
+    let wrapped = location.kek.wrap(&keyring_id, &document_key)?;
     let service_secret = key.wrap_service_secret(&seal::draw()?)?;
     let mut document = Document::new(keyring_id.clone(), now.0, wrapped, service_secret);
     key.authenticate(&mut document);
@@ -105,20 +102,6 @@ fn init_inner(location: &Location, now: UnixSeconds) -> Result<Initialised, Keys
         warnings.extend(highest.write(&lock, document.generation, &like));
     }
     Ok(Initialised { keyring_id, kek_made, warnings })
-}
-
-/// Makes the KEK file with 32 random bytes as base64 text; whether there was none.
-fn make_kek(path: &Path) -> Result<bool, KeystoreError> {
-    if fs::metadata(path).is_ok() {
-        return Ok(false);
-    }
-    let drawn = seal::draw()?;
-    let text = Secret::filled(Base64::encoded_len(drawn.expose()) + 1, |text| {
-        let (end, digits) = text.split_last_mut().expect("the buffer has room for the newline");
-        Base64::encode(drawn.expose(), digits).expect("the buffer has the encoded length");
-        *end = b'\n';
-    });
-    Place::of(path)?.make_once(text.expose(), 0o400)
 }
 
 /// What a change did to the document.

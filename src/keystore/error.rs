@@ -8,7 +8,7 @@ use crate::{
     clock::UnixSeconds,
     crypto::arena::NoRoom,
     keyring::{KeyKind, KeyName, NotAllowed, Problem},
-    keystore::KekSource,
+    keystore::{KekProblem, KekSource},
 };
 
 /// Which file an error is about.
@@ -139,6 +139,14 @@ pub enum KeystoreError {
     NoRandomness,
     /// There is no room for the keys in memory, or none that is locked.
     KeyMemory(NoRoom),
+    /// The key-encryption key cannot be had.
+    Kek(KekProblem),
+}
+
+impl From<KekProblem> for KeystoreError {
+    fn from(problem: KekProblem) -> Self {
+        Self::Kek(problem)
+    }
 }
 
 #[expect(clippy::unnecessary_debug_formatting, reason = "a path may hold a newline, and an error is one line")]
@@ -199,11 +207,14 @@ impl fmt::Display for KeystoreError {
                 "the keyring {path:?} is of format version {version} and this countersign reads version 1: use the \
                  countersign that wrote it, or a later one"
             ),
-            Self::WrongKek { keyring, kek: kek @ KekSource::File(_) } => write!(
-                f,
-                "{kek} does not open the keyring {keyring:?}: give the KEK file it was made with; \
-                 if it is that one, the keyring was edited: put back a backup"
-            ),
+            Self::WrongKek { keyring, kek } => {
+                let kind = kek.kind();
+                write!(
+                    f,
+                    "{kek} does not open the keyring {keyring:?}: give the {kind} it was made with; if it is that \
+                     one, the keyring was edited: put back a backup"
+                )
+            }
             Self::Altered(path) => write!(
                 f,
                 "the keyring {path:?} was edited after it was sealed: find out who did, and put back a backup or the \
@@ -297,6 +308,7 @@ impl fmt::Display for KeystoreError {
             Self::Write(step, path, error) => write_refused(f, *step, path, error),
             Self::NoRandomness => write!(f, "the system gives no random bytes: nothing was changed, try again later"),
             Self::KeyMemory(why) => why.fmt(f),
+            Self::Kek(problem) => problem.fmt(f),
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) const KEK_MIN: usize = 32;
 /// Reads the keyring, and gives what the system says of the file.
 pub(super) fn read_keyring(path: &Path) -> Result<(Vec<u8>, Metadata), KeystoreError> {
     let (file, metadata) = open(Part::Keyring, path)?;
+    check(Part::Keyring, path, &metadata)?;
     let mut bytes = Vec::new();
     let read = file.take(KEYRING_MAX as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| KeystoreError::Unreadable(Part::Keyring, path.to_owned(), error))?;
@@ -41,7 +42,16 @@ pub(super) fn read_keyring(path: &Path) -> Result<(Vec<u8>, Metadata), KeystoreE
 
 /// Reads the KEK file in place into the key arena, without its one trailing newline.
 pub(super) fn read_kek(path: &Path) -> Result<Secret, KeystoreError> {
-    let (mut file, _) = open(Part::Kek, path)?;
+    read_kek_by(path, |path, _, metadata| check(Part::Kek, path, metadata))
+}
+
+/// Reads a KEK file by other rules of who may read it.
+pub(super) fn read_kek_by(
+    path: &Path,
+    check: impl FnOnce(&Path, &File, &Metadata) -> Result<(), KeystoreError>,
+) -> Result<Secret, KeystoreError> {
+    let (mut file, metadata) = open(Part::Kek, path)?;
+    check(path, &file, &metadata)?;
     let mut bytes = read_secret(&mut file, KEK_MAX)
         .map_err(|error| KeystoreError::Unreadable(Part::Kek, path.to_owned(), error))?
         .ok_or_else(|| KeystoreError::TooLarge(Part::Kek, path.to_owned(), KEK_MAX))?;
@@ -88,7 +98,6 @@ fn open(part: Part, path: &Path) -> Result<(File, Metadata), KeystoreError> {
         _ => KeystoreError::Unreadable(part, path.to_owned(), error),
     })?;
     let metadata = file.metadata().map_err(|error| KeystoreError::Unreadable(part, path.to_owned(), error))?;
-    check(part, path, &metadata)?;
     Ok((file, metadata))
 }
 

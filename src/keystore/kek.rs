@@ -1,10 +1,34 @@
 //! Where the key-encryption key (KEK) comes from. It opens one thing: the wrapped document key.
+//!
+//! A clone of a source shares with it what was made of a passphrase, so that a service that reads its keyring again asks
+//! nobody twice. Two sources are equal where they name the same place.
 
-use std::{fmt, path::PathBuf};
+mod credential;
+mod passphrase;
+mod problem;
 
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use base64ct::{Base64, Encoding as _};
+
+use self::passphrase::Stretch;
+pub use self::{
+    credential::CREDENTIALS_DIRECTORY,
+    passphrase::{PASSPHRASE_MAX, PASSPHRASE_MIN, Passphrase},
+    problem::KekProblem,
+};
 use crate::{
-    crypto::mac::MacKey,
-    keystore::{KeystoreError, file},
+    crypto::{mac::MacKey, secret::Secret, stretch::Cost},
+    keystore::{
+        KeystoreError,
+        document::{Document, KekEntry, Wrapped},
+        file,
+        place::Place,
+        seal::{self, DocumentKey, Opened},
+    },
 };
 
 /// Where the key-encryption key comes from.
@@ -12,23 +36,141 @@ use crate::{
 pub enum KekSource {
     /// The content of a file: 32 to 4096 bytes, without one trailing newline.
     File(PathBuf),
+    /// The same, as a systemd credential: a file of this name in the folder that `$CREDENTIALS_DIRECTORY` says.
+    Credential(String),
+    /// A passphrase, stretched.
+    Passphrase(Passphrase),
 }
 
 impl KekSource {
-    /// The file that it is read from, where it is one: to be watched, and to be kept within reach.
+    /// The systemd credential of that name.
+    ///
+    /// # Errors
+    /// Why it is not the name of one.
+    pub fn credential(name: &str) -> Result<Self, KekProblem> {
+        credential::check_name(name)?;
+        Ok(Self::Credential(name.to_owned()))
+    }
+
+    /// Its name in output and in the document.
     #[must_use]
-    #[expect(clippy::unnecessary_wraps, reason = "a source need not be a file")]
-    pub fn file(&self) -> Option<PathBuf> {
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::File(path) => Some(path.clone()),
+            Self::File(_) => "file",
+            Self::Credential(_) => "credential",
+            Self::Passphrase(_) => "passphrase",
         }
     }
 
-    /// Loads the key.
-    pub(super) fn load(&self) -> Result<MacKey, KeystoreError> {
+    /// What it is, in two words.
+    pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::File(path) => Ok(MacKey::new(file::read_kek(path)?.expose())),
+            Self::File(_) => "KEK file",
+            Self::Credential(_) => "credential",
+            Self::Passphrase(_) => "passphrase",
         }
+    }
+
+    /// The file that it is read from, where it is one: to be watched, and to be kept within reach.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Credential(name) => credential::path(name).ok(),
+            Self::Passphrase(_) => None,
+        }
+    }
+
+    /// Takes what can be had only once, or only at the start: a passphrase is read from its file descriptor. To be called
+    /// before the process opens files of its own.
+    ///
+    /// # Errors
+    /// [`KeystoreError`].
+    pub fn prepare(&self) -> Result<(), KeystoreError> {
+        match self {
+            Self::File(_) | Self::Credential(_) => Ok(()),
+            Self::Passphrase(passphrase) => Ok(passphrase.read()?),
+        }
+    }
+
+    /// Makes a KEK file where one is to be and none is; whether it did. What is no file is made by others.
+    pub(super) fn make(&self) -> Result<bool, KeystoreError> {
+        match self {
+            Self::File(path) => make_file(path),
+            Self::Credential(name) if !credential::path(name)?.exists() => {
+                Err(KekProblem::CredentialIsGiven(name.clone()).into())
+            }
+            Self::Credential(_) | Self::Passphrase(_) => Ok(false),
+        }
+    }
+
+    /// The document key, loaded for derivation only.
+    pub(super) fn open(&self, document: &Document, keyring: &Path) -> Result<DocumentKey, KeystoreError> {
+        let opened = self.unwrap(document, keyring)?;
+        Ok(DocumentKey::new(opened.material(), &document.keyring_id))
+    }
+
+    /// The document key itself, to be wrapped anew. `keyring` is for the errors.
+    pub(super) fn unwrap(&self, document: &Document, keyring: &Path) -> Result<Opened, KeystoreError> {
+        let opened = |kek: &MacKey, nonce: &str, wrapped: &str| {
+            let wrapped = Wrapped { nonce: nonce.to_owned(), wrapped: wrapped.to_owned() };
+            seal::unwrap_document_key(kek, &document.keyring_id, &wrapped)
+                .map_err(|_| KeystoreError::WrongKek { keyring: keyring.to_owned(), kek: self.clone() })
+        };
+        match (self, &document.kek) {
+            // The two differ in where the bytes lie, and in nothing else.
+            (
+                Self::File(_) | Self::Credential(_),
+                KekEntry::File { nonce, wrapped } | KekEntry::Credential { nonce, wrapped },
+            ) => opened(&self.content()?, nonce, wrapped),
+            (
+                Self::Passphrase(passphrase),
+                KekEntry::Passphrase { salt, memory_kib, passes, lanes, nonce, wrapped },
+            ) => {
+                let cost = Cost { memory_kib: *memory_kib, passes: *passes, lanes: *lanes };
+                let stretch = Stretch::read(salt, cost).ok_or_else(|| KeystoreError::Altered(keyring.to_owned()))?;
+                let opened = opened(&*passphrase.stretched(&stretch)?, nonce, wrapped)?;
+                // What was stretched will open this keyring again.
+                passphrase.forget();
+                Ok(opened)
+            }
+            (_, KekEntry::File { .. } | KekEntry::Credential { .. } | KekEntry::Passphrase { .. }) => {
+                let (keyring, given) = (keyring.to_owned(), self.clone());
+                Err(KekProblem::OtherSource { keyring, given, wrapped_by: document.kek.source_name() }.into())
+            }
+        }
+    }
+
+    /// Wraps a document key.
+    pub(super) fn wrap(&self, keyring_id: &str, key: &Secret) -> Result<KekEntry, KeystoreError> {
+        let wrapped = |kek: &MacKey| seal::wrap_document_key(kek, keyring_id, key);
+        Ok(match self {
+            Self::File(_) => {
+                let Wrapped { nonce, wrapped } = wrapped(&self.content()?)?;
+                KekEntry::File { nonce, wrapped }
+            }
+            Self::Credential(_) => {
+                let Wrapped { nonce, wrapped } = wrapped(&self.content()?)?;
+                KekEntry::Credential { nonce, wrapped }
+            }
+            Self::Passphrase(passphrase) => {
+                let (Stretch { salt, cost }, kek) = passphrase.for_wrapping()?;
+                let Cost { memory_kib, passes, lanes } = cost;
+                let Wrapped { nonce, wrapped } = wrapped(&kek)?;
+                let salt = base16ct::lower::encode_string(&salt);
+                KekEntry::Passphrase { salt, memory_kib, passes, lanes, nonce, wrapped }
+            }
+        })
+    }
+
+    /// What lies in the file, or the credential.
+    fn content(&self) -> Result<MacKey, KeystoreError> {
+        let content = match self {
+            Self::File(path) => file::read_kek(path)?,
+            Self::Credential(name) => credential::read(name)?,
+            Self::Passphrase(_) => unreachable!("what is no file is not read as one"),
+        };
+        Ok(MacKey::new(content.expose()))
     }
 }
 
@@ -38,6 +180,22 @@ impl fmt::Display for KekSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the KEK file {path:?}"),
+            Self::Credential(name) => write!(f, "the credential {name}"),
+            Self::Passphrase(passphrase) => passphrase.fmt(f),
         }
     }
+}
+
+/// Makes a KEK file with 32 random bytes as base64 text; whether there was none.
+fn make_file(path: &Path) -> Result<bool, KeystoreError> {
+    if fs::metadata(path).is_ok() {
+        return Ok(false);
+    }
+    let drawn = seal::draw()?;
+    let text = Secret::filled(Base64::encoded_len(drawn.expose()) + 1, |text| {
+        let (end, digits) = text.split_last_mut().expect("the buffer has room for the newline");
+        Base64::encode(drawn.expose(), digits).expect("the buffer has the encoded length");
+        *end = b'\n';
+    });
+    Place::of(path)?.make_once(text.expose(), 0o400)
 }

@@ -40,9 +40,7 @@ pub(super) fn document(location: &Location) -> Result<OpenedDocument, KeystoreEr
     let (bytes, metadata) = file::read_keyring(&location.keyring)?;
     let document = Document::parse(&bytes, &location.keyring)?;
     arena::reserve(room(&document)).map_err(KeystoreError::KeyMemory)?;
-    let kek = location.kek.load()?;
-    let key = DocumentKey::unwrap(&kek, &document)
-        .map_err(|_| KeystoreError::WrongKek { keyring: location.keyring.clone(), kek: location.kek.clone() })?;
+    let key = location.kek.open(&document, &location.keyring)?;
     if !key.made(&document) {
         return Err(KeystoreError::Altered(location.keyring.clone()));
     }

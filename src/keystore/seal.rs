@@ -19,7 +19,7 @@ use crate::{
     keyring::{KeyKind, KeyName, Kid},
     keystore::{
         KeystoreError,
-        document::{Document, KekEntry, Wrapped},
+        document::{Document, Wrapped},
     },
 };
 
@@ -70,15 +70,6 @@ impl DocumentKey {
     /// Loads a document key.
     pub(super) fn new(key: &[u8], keyring_id: &str) -> Self {
         Self { key: MacKey::new(key), keyring_id: keyring_id.to_owned() }
-    }
-
-    /// Unwraps the document key with the KEK.
-    pub(super) fn unwrap(kek: &MacKey, document: &Document) -> Result<Self, Unopened> {
-        let KekEntry::File { nonce, wrapped } = &document.kek;
-        let wrap = kdf::block(kek, 1, KEK, document.keyring_id.as_bytes());
-        let wrapped = Wrapped { nonce: nonce.clone(), wrapped: wrapped.clone() };
-        let opened = open(wrap.expose(), &document_key_aad(&document.keyring_id), &wrapped)?;
-        Ok(Self::new(opened.material(), &document.keyring_id))
     }
 
     /// Sets the document's MAC.
@@ -143,10 +134,15 @@ impl DocumentKey {
 }
 
 /// Wraps a document key with the KEK.
-pub(super) fn wrap_document_key(kek: &MacKey, keyring_id: &str, key: &Secret) -> Result<KekEntry, KeystoreError> {
+pub(super) fn wrap_document_key(kek: &MacKey, keyring_id: &str, key: &Secret) -> Result<Wrapped, KeystoreError> {
     let wrap = kdf::block(kek, 1, KEK, keyring_id.as_bytes());
-    let Wrapped { nonce, wrapped } = seal(wrap.expose(), &document_key_aad(keyring_id), key)?;
-    Ok(KekEntry::File { nonce, wrapped })
+    seal(wrap.expose(), &document_key_aad(keyring_id), key)
+}
+
+/// Unwraps the document key with the KEK.
+pub(super) fn unwrap_document_key(kek: &MacKey, keyring_id: &str, wrapped: &Wrapped) -> Result<Opened, Unopened> {
+    let wrap = kdf::block(kek, 1, KEK, keyring_id.as_bytes());
+    open(wrap.expose(), &document_key_aad(keyring_id), wrapped)
 }
 
 /// The public metadata of a version, which its wrapped material is bound to. The mark is not part of it: it
@@ -193,8 +189,8 @@ const LEN_BYTES: usize = 2;
 
 /// Wraps `u16(len) || material || zeros` under AES-256-GCM.
 ///
-/// The nonce is 96 fresh random bits. A KEK-derived key wraps one document key for each keyring id. A wrapping key
-/// wraps one service secret and each version once, at its making; what does not change keeps its wrapping. With
+/// The nonce is 96 fresh random bits. A KEK-derived key wraps the document key of one keyring, once and at each rewrap. A
+/// wrapping key wraps one service secret and each version once, at its making; what does not change keeps its wrapping. With
 /// 2^20 wraps, far above what a keyring file can hold, two nonces meet with a chance of 2^-57; the standard's own
 /// bound for random nonces is 2^32 wraps (SP 800-38D, section 8.3).
 fn seal(key: &[u8; KEY_LEN], aad: &Frame, material: &Secret) -> Result<Wrapped, KeystoreError> {

@@ -18,7 +18,9 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 struct InitialisedJson<'a> {
     keyring: String,
-    kek_file: String,
+    kek: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kek_file: Option<String>,
     keyring_id: &'a str,
     generation: &'static str,
     kek_made: bool,
@@ -81,21 +83,29 @@ pub(super) fn warnings(warnings: &[Warning]) {
 /// Prints what `init` made.
 pub(super) fn initialised(output: Output, location: &Location, made: &Initialised) -> Result<(), Failure> {
     let keyring = location.keyring.display();
-    let KekSource::File(kek_file) = &location.kek;
-    let kek_file = kek_file.display();
     match output {
         Output::Json => json(&InitialisedJson {
             keyring: keyring.to_string(),
-            kek_file: kek_file.to_string(),
+            kek: location.kek.name(),
+            kek_file: match &location.kek {
+                KekSource::File(path) => Some(path.display().to_string()),
+                _ => None,
+            },
             keyring_id: &made.keyring_id,
             generation: "1",
             kek_made: made.kek_made,
         }),
         Output::Text => {
-            let kek = if made.kek_made {
-                format!("made the KEK file {kek_file}: without it nobody opens the keyring, so keep a copy elsewhere")
-            } else {
-                format!("it opens with the KEK file {kek_file}, which was there")
+            let kek = match &location.kek {
+                KekSource::File(path) if made.kek_made => {
+                    let path = path.display();
+                    format!("made the KEK file {path}: without it nobody opens the keyring, so keep a copy elsewhere")
+                }
+                KekSource::File(path) => format!("it opens with the KEK file {}, which was there", path.display()),
+                KekSource::Passphrase(_) => {
+                    "it opens with the passphrase: without it nobody opens the keyring, so keep it elsewhere".to_owned()
+                }
+                other @ KekSource::Credential(_) => format!("it opens with {other}"),
             };
             print(&format!(
                 "made the keyring {keyring}, without keys yet\n{kek}\n\

@@ -1,12 +1,13 @@
-//! Asks for a secret on a terminal, without echo.
+//! Asks for a secret or a passphrase on a terminal, without echo.
 //!
 //! The terminal hands over each byte as it is typed and makes no signals of Ctrl-C and Ctrl-\, which are read as
 //! what they are; so every way out of the prompt passes through one `drop` that puts the terminal back. Signals
 //! from elsewhere (a closed session, `kill`) are waited for beside the typing, for the same reason.
 
 use std::{
-    io::{self, Write as _},
-    os::fd::AsFd as _,
+    fs::OpenOptions,
+    io::{self, IsTerminal as _, Write as _},
+    os::fd::{AsFd as _, OwnedFd},
     thread,
 };
 
@@ -17,7 +18,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::{cli::Failure, crypto::secret::Secret, keyring::KeyName};
+use crate::{cli::Failure, crypto::secret::Secret};
 
 /// Control characters, as a terminal sends them.
 const CTRL_C: u8 = 0x03;
@@ -37,32 +38,39 @@ enum Typed {
     GivenUp,
 }
 
-/// Asks for the secret of `name`, of at most `most` bytes; Enter ends it.
-pub(super) fn secret(name: &KeyName, most: usize) -> Result<Secret, Failure> {
-    match type_or_signal(name, most) {
+/// Asks for `what`, of at most `most` bytes; Enter ends it. `otherwise` says how else it can be given.
+pub(super) fn ask(what: &str, most: usize, otherwise: &str) -> Result<Secret, Failure> {
+    match terminal().and_then(|terminal| type_or_signal(what, most, terminal)) {
         Ok(Some(Typed::Entered(secret))) => Ok(secret),
-        Ok(Some(Typed::TooLong)) => Err(refused(format!("the secret is too long: at most {most} characters"))),
-        Ok(Some(Typed::GivenUp) | None) => Err(refused("given up: nothing was changed".to_owned())),
-        Err(error) => Err(refused(format!(
-            "cannot ask for the secret on this terminal ({error}): give it on standard input or with --from"
-        ))),
+        Ok(Some(Typed::TooLong)) => Err(Failure::usage(format!("that is too long: at most {most} characters"))),
+        Ok(Some(Typed::GivenUp) | None) => Err(Failure::usage("given up: nothing was changed")),
+        Err(error) => Err(Failure::usage(format!("cannot ask for it on a terminal ({error}): {otherwise}"))),
     }
 }
 
+/// The terminal that somebody sits at: standard input, where it is one.
+pub(super) fn terminal() -> io::Result<OwnedFd> {
+    if io::stdin().is_terminal() {
+        return io::stdin().as_fd().try_clone_to_owned();
+    }
+    let opened = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    opened.map(OwnedFd::from)
+}
+
 /// What was typed; nothing where a signal came first.
-fn type_or_signal(name: &KeyName, most: usize) -> io::Result<Option<Typed>> {
+fn type_or_signal(what: &str, most: usize, terminal: OwnedFd) -> io::Result<Option<Typed>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         // Signals are caught before the echo goes, so that none finds the terminal without it.
         let mut terminated = signal(SignalKind::terminate())?;
         let mut hung_up = signal(SignalKind::hangup())?;
         let mut interrupted = signal(SignalKind::interrupt())?;
-        let quiet = Quiet::new()?;
+        let quiet = Quiet::new(terminal.try_clone()?)?;
         let mut stderr = io::stderr();
-        let _ = write!(stderr, "Secret for key {name} (not shown; Enter ends it, Ctrl-C gives up): ");
+        let _ = write!(stderr, "{what} (not shown; Enter ends it, Ctrl-C gives up): ");
         // A thread of its own, since reading a terminal cannot be given up; after a signal the process ends.
         let (send, receive) = oneshot::channel();
-        thread::spawn(move || send.send(typed(most)));
+        thread::spawn(move || send.send(typed(&terminal, most)));
         let outcome = tokio::select! {
             typed = receive => typed.map_err(io::Error::other)?.map(Some),
             _ = terminated.recv() => Ok(None),
@@ -75,11 +83,11 @@ fn type_or_signal(name: &KeyName, most: usize) -> io::Result<Option<Typed>> {
     })
 }
 
-fn typed(most: usize) -> io::Result<Typed> {
+fn typed(terminal: &OwnedFd, most: usize) -> io::Result<Typed> {
     let mut secret = Secret::with_room(most);
     let mut byte = Zeroizing::new([0; 1]);
     loop {
-        match rustix::io::read(io::stdin().as_fd(), &mut *byte) {
+        match rustix::io::read(terminal, &mut *byte) {
             Ok(0) => return Ok(Typed::Entered(secret)),
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
@@ -98,28 +106,24 @@ fn typed(most: usize) -> io::Result<Typed> {
 }
 
 /// The terminal without echo; put back on drop.
-struct Quiet(Termios);
+struct Quiet(OwnedFd, Termios);
 
 impl Quiet {
-    fn new() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
+    fn new(terminal: OwnedFd) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
         quiet.local_modes.remove(LocalModes::ISIG | LocalModes::IEXTEN);
         quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
         quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
-        let guard = Self(before);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
+        let guard = Self(terminal, before);
+        tcsetattr(&guard.0, OptionalActions::Flush, &quiet)?;
         Ok(guard)
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        let _ = tcsetattr(&self.0, OptionalActions::Now, &self.1);
     }
-}
-
-fn refused(message: String) -> Failure {
-    Failure { exit: 2, message }
 }

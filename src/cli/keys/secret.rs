@@ -48,7 +48,9 @@ pub(super) fn read(from: Option<&Path>, encoding: Encoding, name: &KeyName) -> R
             }
             limited(read_secret(&mut file, INPUT_MAX).map_err(failed)?)?
         }
-        None if io::stdin().is_terminal() => prompt::secret(name, INPUT_MAX)?,
+        None if io::stdin().is_terminal() => {
+            prompt::ask(&format!("Secret for key {name}"), INPUT_MAX, "give it on standard input or with --from")?
+        }
         None => {
             let stdin = io::stdin();
             let read = read_secret(&mut Unbuffered(stdin.as_fd()), INPUT_MAX);

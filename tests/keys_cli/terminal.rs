@@ -2,10 +2,10 @@
 
 use std::{
     ffi::OsStr,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{Read as _, Write as _},
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
-    process::{Child, ChildStderr, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     time::Duration,
 };
 
@@ -16,7 +16,9 @@ use rustix::{
     termios::{LocalModes, tcgetattr},
 };
 
-use crate::run::Home;
+use countersign::keystore;
+
+use crate::run::{BINARY, Home};
 
 const SECRET: &str = "planted secret, 30 bytes long!";
 
@@ -31,25 +33,34 @@ struct Asked {
 
 impl Asked {
     fn new(home: &Home) -> Self {
+        let args = ["--key", "jobs", "--kind", "liveauth", "--encoding", "raw"];
+        Self::by(home.command("import", &args), "Secret for key jobs")
+    }
+
+    /// A terminal with this command on it, which asks for `what`.
+    fn by(mut command: Command, what: &str) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let slave = OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
-        let args = ["--key", "jobs", "--kind", "liveauth", "--encoding", "raw"];
-        let mut command = home.command("import", &args);
         command.stdin(slave.try_clone().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let mut said = String::new();
-        let mut byte = [0];
-        while !said.ends_with("): ") && stderr.read(&mut byte).unwrap() == 1 {
-            said.push(char::from(byte[0]));
-        }
-        assert!(said.contains("Secret for key jobs"), "{said}");
-        let asked = Self { master: master.into(), slave: slave.into(), child, stderr, said };
-        assert!(!asked.shows());
+        let stderr = child.stderr.take().unwrap();
+        let mut asked = Self { master: master.into(), slave: slave.into(), child, stderr, said: String::new() };
+        asked.await_question(what);
         asked
+    }
+
+    /// Waits until `what` is asked for.
+    fn await_question(&mut self, what: &str) {
+        let before = self.said.len();
+        let mut byte = [0];
+        while !self.said[before..].ends_with("): ") && self.stderr.read(&mut byte).unwrap() == 1 {
+            self.said.push(char::from(byte[0]));
+        }
+        assert!(self.said[before..].contains(what), "{}", self.said);
+        assert!(!self.shows());
     }
 
     /// Whether what is typed is shown, and lines and signals are made of it, as on any terminal.
@@ -120,4 +131,52 @@ fn a_signal_puts_the_terminal_back() {
         assert!(said.contains("nothing was changed"), "{said}");
     }
     assert!(home.load().keys.is_empty());
+}
+
+#[test]
+fn a_passphrase_is_asked_for_twice_where_it_is_new_and_then_once() {
+    let home = Home { dir: tempfile::tempdir().unwrap() };
+    let keyring = home.path("keyring");
+    let command = |args: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.arg("keys").args(args).arg("--kek-passphrase").arg("--keyring").arg(&keyring);
+        command
+    };
+    let init = |typed: &str, again: &str| {
+        let mut asked = Asked::by(command(&["init"]), "New passphrase of the keyring");
+        asked.master.write_all(format!("{typed}\r").as_bytes()).unwrap();
+        asked.await_question("once more");
+        asked.type_and_wait(&format!("{again}\r"))
+    };
+    let (exit, said) = init(SECRET, "planted secret, 31 bytes long!");
+    assert!(exit == Some(2) && said.contains("the two differ") && !keyring.exists(), "{said}");
+    let (exit, said) = init("planted s", "planted s");
+    assert!(exit == Some(2) && said.contains("fewer than 12 bytes") && !keyring.exists(), "{said}");
+    let (exit, said) = init(SECRET, SECRET);
+    assert!(exit == Some(0) && keyring.exists(), "{said}");
+
+    let create = |typed: &str| {
+        let create = ["create", "--key", "hub", "--kind", "hat1"];
+        Asked::by(command(&create), "Passphrase of the keyring").type_and_wait(&format!("{typed}\r"))
+    };
+    let (exit, said) = create("planted secret, 31 bytes long!");
+    assert!(exit == Some(2) && said.contains("the passphrase does not open the keyring"), "{said}");
+    let (exit, said) = create(SECRET);
+    assert_eq!(exit, Some(0), "{said}");
+    assert_eq!(keystore::summary(&keyring).unwrap().keys.len(), 1);
+}
+
+/// A configuration names a file descriptor, which a service is started with; whoever types the command has none.
+#[test]
+fn where_a_configuration_wants_a_descriptor_that_is_not_there_the_terminal_is_asked() {
+    let home = Home { dir: tempfile::tempdir().unwrap() };
+    let config = home.path("config.toml");
+    fs::write(&config, "[keyring]\npath = \"keyring\"\nkek_passphrase_fd = 9\n").unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["keys", "init", "--config"]).arg(&config);
+    let mut asked = Asked::by(command, "New passphrase of the keyring");
+    asked.master.write_all(format!("{SECRET}\r").as_bytes()).unwrap();
+    asked.await_question("once more");
+    let (exit, said) = asked.type_and_wait(&format!("{SECRET}\r"));
+    assert!(exit == Some(0) && home.path("keyring").exists(), "{said}");
 }

@@ -6,11 +6,13 @@ mod evidence;
 mod key;
 mod ring;
 mod schedule;
+mod succession;
 mod transition;
 mod usage;
 
 pub use evidence::{Destruction, Evidence, HASH_LEEWAY_MAX, HASH_LIFE_MAX, NEVER, Span, Standing};
 pub use key::{Key, KeyKind, KeyName, Kid, Mark, State, Version};
 pub use ring::{Keyring, Problem};
+pub use succession::Break;
 pub use transition::{Act, MarkTimes, NotAllowed};
 pub use usage::{Reserve, SealRefused, Unreserved, Usage};

@@ -6,6 +6,8 @@
 mod desk;
 #[path = "vectors/hat1_text.rs"]
 mod hat1_text;
+#[path = "properties/histories.rs"]
+mod histories;
 
 use countersign::{
     crypto::{

@@ -159,10 +159,8 @@ impl Config {
             None => keys,
         };
         let ring = Keyring::new(keys).map_err(|problem| format!("keyring: {problem}"))?;
-        if let Some((key, version)) = ring_before.and_then(|before| ring.vanished(before)) {
-            return Err(format!(
-                "keyring: version {version} of key {key} is gone without having been suspended or destroyed; put it back, or restart to go on without it"
-            ));
+        if let Some(before) = ring_before {
+            ring.succeeds(before).map_err(|broken| format!("keyring: {broken}"))?;
         }
         let (domains, apps) = self.objects(|name, kind, whose| {
             let key = ring.key(name).ok_or_else(|| {

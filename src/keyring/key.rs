@@ -6,7 +6,7 @@ use super::transition::MarkTimes;
 use super::usage::Usage;
 use crate::{
     clock::UnixSeconds,
-    crypto::{aead, aead::Suite, kdf, mac::MacKey},
+    crypto::{aead, aead::Suite, frame::Frame, kdf, mac::MacKey},
     policy::{Permit, Verb},
 };
 
@@ -196,7 +196,8 @@ impl Version {
     }
 
     /// What orders the turns. Of two versions with the same activation time the higher number wins.
-    fn turn(&self) -> (UnixSeconds, u32) {
+    #[must_use]
+    pub fn turn(&self) -> (UnixSeconds, u32) {
         (self.activates_at, self.number)
     }
 
@@ -205,6 +206,19 @@ impl Version {
     #[must_use]
     pub fn takes_turn(&self) -> bool {
         self.mark.is_none() || self.marked.out_of_use_since().is_none_or(|since| since >= self.activates_at)
+    }
+
+    /// Whether `other`, of the same key and number, is this version still: made at the same moment and, where both have
+    /// their material, with the same. A vendor secret has no public id, so a tag of each is compared.
+    #[must_use]
+    pub fn is_the_same_as(&self, other: &Self) -> bool {
+        let public = |v: &Self| (v.created_at, v.suite, v.kid);
+        let frame = Frame::labelled("countersign/keyring/same");
+        public(self) == public(other)
+            && match (&self.material, &other.material) {
+                (Some(one), Some(two)) => one.verify(&frame, two.tag(&frame).expose()),
+                (None, _) | (_, None) => true,
+            }
     }
 
     /// Whether the loaded key gives the recorded kid and its AEAD opens what it sealed. Nothing leaves this function.

@@ -86,26 +86,12 @@ impl Keyring {
         for key in &mut keys {
             let Some(old) = before.keys.get(&key.name) else { continue };
             for version in key.versions_mut() {
-                if let Some(same) = old.version(version.number).filter(|v| v.kid == version.kid) {
+                if let Some(same) = old.version(version.number).filter(|v| v.is_the_same_as(version)) {
                     version.usage = Arc::clone(&same.usage);
                 }
             }
         }
         keys
-    }
-
-    /// A version of `before` that is gone, or has another secret, although nobody had suspended or destroyed it.
-    /// LiveAuth secrets have no public id: of those only absence shows.
-    #[must_use]
-    pub fn vanished(&self, before: &Self) -> Option<(KeyName, u32)> {
-        let versions = before.keys.values().flat_map(|key| key.versions().iter().map(move |version| (key, version)));
-        versions
-            .filter(|(_, version)| version.mark.is_none())
-            .find(|(key, version)| {
-                let now = self.keys.get(&key.name).and_then(|key| key.version(version.number));
-                now.is_none_or(|now| now.kid != version.kid)
-            })
-            .map(|(key, version)| (key.name.clone(), version.number))
     }
 
     /// The key of that name.

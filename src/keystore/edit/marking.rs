@@ -110,7 +110,7 @@ fn say(
 /// The activation time that a version gets as it comes back, where its own would be too soon: it had no turn yet, and
 /// no newer one has taken over since. It is not put behind one that is staged after it.
 fn later_turn(key: &Key, version: &Version, earliest: UnixSeconds, now: UnixSeconds) -> Option<UnixSeconds> {
-    let newer = key.versions().iter().filter(|v| v.takes_turn() && v.activates_at > version.activates_at);
+    let newer = key.versions().iter().filter(|v| v.takes_turn() && v.turn() > version.turn());
     let next = newer.map(|v| v.activates_at).min();
     let had_or_missed_it = version.takes_turn() || next.is_some_and(|next| next <= now);
     let at = next.map_or(earliest, |next| next.min(earliest));

@@ -12,6 +12,7 @@ mod kek;
 mod open;
 mod place;
 mod record;
+mod rewrap;
 mod seal;
 mod warning;
 
@@ -25,6 +26,7 @@ pub use error::{KeystoreError, Part, Step};
 pub use file::{is_open_to_others, read_secret, strip_newline};
 pub use kek::{CREDENTIALS_DIRECTORY, KekProblem, KekSource, PASSPHRASE_MAX, PASSPHRASE_MIN, Passphrase};
 pub use record::note_generation;
+pub use rewrap::{Inner, Rewrapped, rewrap};
 pub use warning::{SHORT_SECRET, Warning};
 
 use crate::{
@@ -94,7 +96,11 @@ pub struct Summary {
 /// # Errors
 /// [`KeystoreError`].
 pub fn load(location: &Location) -> Result<Loaded, KeystoreError> {
-    let loaded = load_inner(location);
+    let mut loaded = load_inner(location);
+    if matches!(loaded, Err(KeystoreError::RecordAltered(_))) {
+        // Somebody may have been giving the keyring another document key between our looks at the one and the other.
+        loaded = load_inner(location);
+    }
     zeroize::zeroize_stack::<USE_STACK>();
     loaded
 }

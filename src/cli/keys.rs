@@ -4,6 +4,7 @@
 mod home;
 mod print;
 mod prompt;
+mod rewrap;
 mod secret;
 
 use std::path::PathBuf;
@@ -63,6 +64,16 @@ enum Command {
     /// knows it before any uses it.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+    /// Wrap the keyring anew: by another source of the KEK, or by the same
+    ///
+    /// What the keyring holds does not change, nor does any token or hash. KEYRING.previous is removed: it opens with what
+    /// opened the keyring before, and so does every copy elsewhere. Without a --to option the source stays: a KMS plugin
+    /// then wraps with the key it uses now.
+    ///
+    /// Whoever had the old KEK together with the old keyring has its document key, which is the same after a move. Where
+    /// that may have happened, say --new-document-key, and rotate the keys themselves.
+    #[command(after_help = REWRAP_EXAMPLES)]
+    Rewrap(rewrap::RewrapArgs),
     /// List keys and versions
     ///
     /// Reads the public part of the keyring only. It needs no KEK, and so proves nothing about who wrote it: the
@@ -101,6 +112,15 @@ Examples:
   Stage a new version of a hat1 key, to mint in an hour:
   openssl rand -hex 32 | countersign keys import --config config.toml \\
       --key acme --kind hat1 --encoding hex --activate-at $(date -d '+1 hour' +%s)";
+
+const REWRAP_EXAMPLES: &str = "\
+Examples:
+  Move from a KEK file to a systemd credential, then say so in the configuration:
+  countersign keys rewrap --config config.toml --to-kek-credential kek
+
+  The KEK file may have been seen, together with the keyring:
+  countersign keys rewrap --config config.toml --to-kek-file /etc/countersign/kek-2 \\
+      --new-document-key";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -216,6 +236,7 @@ fn run_command(args: &KeysArgs, now: UnixSeconds) -> Result<(), Failure> {
             print::changed(args.output, "created", &create.key, kind, &change, now)
         }
         Command::Import(import) => run_import(import, args.output, now),
+        Command::Rewrap(rewrap) => rewrap::run(rewrap, args.output),
         Command::List(home) => {
             let summary = keystore::summary(&home.keyring()?).map_err(|error| refused(&error))?;
             print::list(args.output, &summary, now)

@@ -171,7 +171,7 @@ fn public_key(opened: &OpenedDocument, name: &KeyName, path: &Path) -> Result<Ke
 }
 
 /// The bytes of the document, opened and judged as a reader will, and the ring that they make.
-fn judged(key: &DocumentKey, document: &Document, path: &Path) -> Result<(Vec<u8>, Keyring), KeystoreError> {
+pub(super) fn judged(key: &DocumentKey, document: &Document, path: &Path) -> Result<(Vec<u8>, Keyring), KeystoreError> {
     let bytes = document.to_bytes();
     if bytes.len() > file::KEYRING_MAX {
         return Err(KeystoreError::TooLarge(Part::Keyring, path.to_owned(), file::KEYRING_MAX));

@@ -137,7 +137,7 @@ fn described(about: &About<'_>, stored: &VersionEntry, secret_len: usize, materi
     version
 }
 
-fn name_of(entry: &KeyEntry, path: &Path) -> Result<KeyName, KeystoreError> {
+pub(super) fn name_of(entry: &KeyEntry, path: &Path) -> Result<KeyName, KeystoreError> {
     KeyName::new(&entry.name).map_err(|_| KeystoreError::Altered(path.to_owned()))
 }
 

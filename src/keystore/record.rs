@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     crypto::{frame::Frame, mac::MacKey},
     keystore::{
-        KeystoreError, Part, Warning, file,
+        KeystoreError, Part, Step, Warning, file,
         place::{Lock, Place},
     },
 };
@@ -42,6 +42,9 @@ struct Record {
     keyring_id: String,
     generation: u64,
     mac: String,
+    /// The same by the key that comes next, while a keyring gets another document key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// What was known before a keyring was read. Taken first: a writer that is done in between has raised the record
@@ -141,13 +144,28 @@ impl<'a> Highest<'a> {
     /// Sets the record to `generation`, which has just been written.
     pub(super) fn write(&self, lock: &Lock, generation: u64, like: &Metadata) -> Option<Warning> {
         remember(self.keyring_id, generation);
-        let tag = self.key.tag(&frame(self.keyring_id, generation));
-        let mac = base16ct::lower::encode_string(tag.expose());
-        let record = Record { keyring_id: self.keyring_id.to_owned(), generation, mac };
+        let noted = self.note(lock, generation, None, like);
+        noted.err().map(|error| Warning::RollbackInMemoryOnly(self.path(), error.kind()))
+    }
+
+    /// Makes the record one that the key of the next document key vouches for as well. Without that a writer that is
+    /// killed between the keyring and its record would leave a record that the keyring's own key calls a forgery.
+    pub(super) fn hand_on(&self, lock: &Lock, next: &MacKey, like: &Metadata) -> Result<(), KeystoreError> {
+        let noted = match self.recorded {
+            Recorded::Nothing => Ok(()),
+            Recorded::At(generation) => self.note(lock, generation, Some(next), like),
+            Recorded::Closed => Err(io::ErrorKind::PermissionDenied.into()),
+        };
+        noted.map_err(|error| KeystoreError::Write(Step::Write, self.path(), error))
+    }
+
+    fn note(&self, lock: &Lock, generation: u64, next: Option<&MacKey>, like: &Metadata) -> io::Result<()> {
+        let mac = |key: &MacKey| base16ct::lower::encode_string(key.tag(&frame(self.keyring_id, generation)).expose());
+        let (mac, next) = (mac(&self.key), next.map(mac));
+        let record = Record { keyring_id: self.keyring_id.to_owned(), generation, mac, next };
         let mut bytes = serde_json::to_vec(&record).expect("strings and numbers always make JSON");
         bytes.push(b'\n');
-        let noted = self.place.note(lock, EXTENSION, &bytes, like);
-        noted.err().map(|error| Warning::RollbackInMemoryOnly(self.path(), error.kind()))
+        self.place.note(lock, EXTENSION, &bytes, like)
     }
 
     fn judge(&self, stored: &Stored) -> Result<Recorded, KeystoreError> {
@@ -158,9 +176,12 @@ impl<'a> Highest<'a> {
             Stored::Bytes(bytes) => bytes,
         };
         let record: Record = serde_json::from_slice(bytes).map_err(|_| KeystoreError::RecordAltered(path.clone()))?;
-        let mut mac = [0; 32];
-        let whole = matches!(base16ct::lower::decode(&record.mac, &mut mac), Ok(decoded) if decoded.len() == 32);
-        let made = whole && self.key.verify(&frame(&record.keyring_id, record.generation), &mac);
+        let said = frame(&record.keyring_id, record.generation);
+        let made = [Some(&record.mac), record.next.as_ref()].into_iter().flatten().any(|text| {
+            let mut mac = [0; 32];
+            let whole = matches!(base16ct::lower::decode(text, &mut mac), Ok(decoded) if decoded.len() == 32);
+            whole && self.key.verify(&said, &mac)
+        });
         if made && record.keyring_id == self.keyring_id {
             Ok(Recorded::At(record.generation))
         } else {

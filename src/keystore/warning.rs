@@ -13,6 +13,8 @@ pub enum Warning {
     EdgeWhitespace(KeyName, u32),
     /// The highest generation seen could not be noted at this path, and why.
     RollbackInMemoryOnly(PathBuf, io::ErrorKind),
+    /// A file beside a keyring that was wrapped anew, with an earlier generation of it.
+    OldCopy(PathBuf),
 }
 
 /// Below how many bytes a LiveAuth secret is called short.
@@ -36,6 +38,11 @@ impl fmt::Display for Warning {
                 f,
                 "the highest generation seen cannot be noted at {path:?} ({kind}): a rolled-back keyring is noticed \
                  only until this process ends"
+            ),
+            Self::OldCopy(path) => write!(
+                f,
+                "{path:?} holds an earlier generation of this keyring, which still opens as it did then: remove it, or \
+                 guard what opens it as before; the same goes for copies elsewhere"
             ),
         }
     }

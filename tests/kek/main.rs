@@ -5,6 +5,7 @@
 mod credential;
 mod descriptor;
 mod place;
+mod rewrap;
 #[path = "../it/service.rs"]
 #[allow(dead_code, reason = "the harness has more than these tests use")]
 mod service;

@@ -69,6 +69,11 @@ impl Home {
         }
     }
 
+    /// The configuration that says so, if one does.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// Refuses two things on one standard input.
     pub(super) fn leave_standard_input(&self, to_what: &str) -> Result<(), Failure> {
         if self.kek.kek_passphrase_fd == Some(0) {
@@ -100,7 +105,7 @@ impl KekArgs {
         Ok(if let Some(path) = kek_file {
             Some(KekSource::File(path.clone()))
         } else if let Some(name) = kek_credential {
-            Some(KekSource::credential(name).map_err(|problem| Failure::usage(problem.to_string()))?)
+            Some(credential(name)?)
         } else if *kek_passphrase {
             Some(KekSource::Passphrase(ask(asking)?))
         } else {
@@ -118,8 +123,12 @@ pub(in crate::cli) enum Asking {
     New,
 }
 
+pub(super) fn credential(name: &str) -> Result<KekSource, Failure> {
+    KekSource::credential(name).map_err(|problem| Failure::usage(problem.to_string()))
+}
+
 /// Asks for a passphrase on the terminal.
-fn ask(asking: Asking) -> Result<Passphrase, Failure> {
+pub(super) fn ask(asking: Asking) -> Result<Passphrase, Failure> {
     let once = |what: &str| prompt::ask(what, PASSPHRASE_MAX, "give it on a file descriptor, such as 3< FILE");
     match asking {
         Asking::Known => Ok(Passphrase::typed(once("Passphrase of the keyring")?)),

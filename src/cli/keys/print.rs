@@ -1,6 +1,9 @@
 //! What `countersign keys` prints: lines and tables for people, JSON for programs. Public metadata only.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::Path,
+};
 
 use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
@@ -10,7 +13,7 @@ use crate::{
     clock::UnixSeconds,
     crypto::aead::Suite,
     keyring::{Key, KeyKind, KeyName, Kid, Version},
-    keystore::{Change, Initialised, KekSource, Location, Summary, Warning},
+    keystore::{Change, Initialised, Inner, KekSource, Location, Rewrapped, Summary, Warning},
 };
 
 /// A made keyring, as JSON. 64-bit numbers are text, as in proto3 JSON.
@@ -113,6 +116,46 @@ pub(super) fn initialised(output: Output, location: &Location, made: &Initialise
             ))
         }
     }
+}
+
+/// A keyring that was wrapped anew, as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RewrappedJson<'a> {
+    keyring: String,
+    keyring_id: &'a str,
+    generation: String,
+    kek: &'static str,
+    kek_made: bool,
+    new_document_key: bool,
+}
+
+/// Prints what `rewrap` did; `config` is the file that must say so now.
+pub(super) fn rewrapped(
+    output: Output,
+    location: &Location,
+    rewrapped: &Rewrapped,
+    inner: Inner,
+    config: Option<&Path>,
+) -> Result<(), Failure> {
+    let keyring = location.keyring.display();
+    if output == Output::Json {
+        return json(&RewrappedJson {
+            keyring: keyring.to_string(),
+            keyring_id: &rewrapped.keyring_id,
+            generation: rewrapped.generation.to_string(),
+            kek: location.kek.name(),
+            kek_made: rewrapped.kek_made,
+            new_document_key: inner == Inner::Drawn,
+        });
+    }
+    let drawn =
+        if inner == Inner::Drawn { ", and everything in it is encrypted under a fresh document key" } else { "" };
+    let made = if rewrapped.kek_made { "made the KEK file: keep a copy of it elsewhere\n" } else { "" };
+    let next = config.map_or_else(String::new, |config| {
+        format!("next: name that source in {} (keyring.kek_…), and restart the service\n", config.display())
+    });
+    print(&format!("the keyring {keyring} now opens with {}{drawn}\n{made}{next}", location.kek))
 }
 
 /// Prints an added version; `verb` says how it came.

@@ -9,6 +9,7 @@ mod lines;
 mod liveauth;
 mod pages;
 mod policy;
+mod progress;
 mod service;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};

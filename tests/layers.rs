@@ -46,7 +46,7 @@ const FENCES: &[(&[&str], &[&str])] = &[
     ),
     (&["axum"], &["http"]),
     (&["tokio"], &["grpc", "http", "app", "cli"]),
-    (&["clap", "clap_complete", "clap_mangen", "comfy_table"], &["cli"]),
+    (&["clap", "clap_complete", "clap_mangen", "comfy_table", "csv"], &["cli"]),
     (&["toml"], &["config"]),
     (&["serde"], &["grpc", "cli", "config", "keystore"]),
     (&["serde_json"], &["grpc", "cli", "keystore"]),

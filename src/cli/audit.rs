@@ -6,9 +6,8 @@ mod tail;
 
 use std::{
     fs::File,
-    io::{BufReader, IsTerminal as _, Write as _},
+    io::BufReader,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use clap::{Args, Subcommand};
@@ -17,7 +16,8 @@ use serde_json::json;
 use super::{
     Failure, Output, count,
     keys::{Asking, KekArgs, config_location},
-    print, remark,
+    print,
+    progress::Progress,
 };
 use crate::{
     audit::{Finding, Head, JournalKeys, Report, Verifier},
@@ -116,7 +116,7 @@ fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         opened.push(file);
     }
     let mut verifier = Verifier::new(keys.as_ref(), args.head);
-    let mut progress = Progress::new(size);
+    let mut progress = Progress::new(size, LARGE);
     for (file, path) in opened.into_iter().zip(&args.files) {
         let reader = BufReader::with_capacity(CHUNK, file);
         verifier.file(reader, |bytes| progress.add(bytes)).map_err(|error| cannot(path, &error))?;
@@ -210,44 +210,4 @@ fn open(path: &Path) -> Result<File, Failure> {
 
 fn cannot(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("{}: cannot be read ({error}); check the path and its mode", path.display()))
-}
-
-/// How far it is, on standard error: in place on a terminal, else a line for every tenth.
-struct Progress {
-    size: u64,
-    read: u64,
-    told: u64,
-    began: Instant,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new(size: u64) -> Self {
-        Self { size, read: 0, told: 0, began: Instant::now(), terminal: std::io::stderr().is_terminal() }
-    }
-
-    fn add(&mut self, bytes: usize) {
-        self.read += bytes as u64;
-        let step = if self.terminal { 100 } else { 10 };
-        if self.size >= LARGE && (self.read - self.told) * step >= self.size {
-            self.told = self.read;
-            let text = format!("{} % of {} MB", self.read * 100 / self.size.max(1), self.size / 1_000_000);
-            if self.terminal {
-                let _ = write!(std::io::stderr().lock(), "\r{text}\x1b[K");
-            } else {
-                remark(&text);
-            }
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
-    fn end(&self) {
-        if self.size >= LARGE {
-            if self.terminal {
-                let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
-            }
-            let (mb, seconds) = (self.read as f64 / 1e6, self.began.elapsed().as_secs_f64());
-            remark(&format!("{mb:.0} MB in {seconds:.1} s, {:.0} MB/s", mb / seconds.max(1e-9)));
-        }
-    }
 }

@@ -26,9 +26,25 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const INPUT_MAX: u64 = 64 << 10;
 
 pub(super) fn connect(args: &ClientArgs) -> Result<Client, Failure> {
-    let address = Address::parse(&args.address).map_err(Failure::usage)?;
-    let tls = if matches!(address, Address::Https(_)) { Some(tls(args)?) } else { None };
-    Client::connect(&address, tls.as_ref(), TIMEOUT).map_err(failed)
+    Target::of(args)?.connect().map_err(failed)
+}
+
+/// Whom to connect to, and with what.
+pub(super) struct Target {
+    address: Address,
+    tls: Option<ClientTls>,
+}
+
+impl Target {
+    pub(super) fn of(args: &ClientArgs) -> Result<Self, Failure> {
+        let address = Address::parse(&args.address).map_err(Failure::usage)?;
+        let tls = if matches!(address, Address::Https(_)) { Some(tls(args)?) } else { None };
+        Ok(Self { address, tls })
+    }
+
+    pub(super) fn connect(&self) -> Result<Client, CallError> {
+        Client::connect(&self.address, self.tls.as_ref(), TIMEOUT)
+    }
 }
 
 /// What an https:// address takes.
@@ -80,9 +96,15 @@ pub(super) fn conclude(verdict: proto::Verdict, hints: &[i32], printed: Result<(
 }
 
 pub(super) fn remark_hints(hints: &[i32]) {
-    for hint in hints.iter().filter_map(|&hint| proto::Hint::try_from(hint).ok()) {
-        remark(&format!("hint: {}", hint.as_str_name().trim_start_matches("HINT_").to_lowercase()));
+    for name in hint_names(hints) {
+        remark(&format!("hint: {name}"));
     }
+}
+
+/// Hints without the API's prefix, as far as this version knows them.
+pub(super) fn hint_names(hints: &[i32]) -> impl Iterator<Item = String> {
+    let known = hints.iter().filter_map(|&hint| proto::Hint::try_from(hint).ok());
+    known.map(|hint| hint.as_str_name().trim_start_matches("HINT_").to_lowercase())
 }
 
 /// A verdict without the API's prefix.

@@ -1,5 +1,7 @@
 //! `countersign hub seal | open | verify | reseal`.
 
+mod bulk;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -24,9 +26,19 @@ pub(super) enum HubCommand {
     Open(PresentArgs),
     /// Judge the token on standard input: prints the verdict, and exits 1 where it is not VALID
     Verify(PresentArgs),
-    /// Seal the token on standard input anew under the active key version, and print the new one
-    Reseal(PresentArgs),
+    /// Seal the token on standard input, or those of a table, anew under the active key version
+    #[command(after_help = RESEAL_EXAMPLES)]
+    Reseal(ResealArgs),
 }
+
+const RESEAL_EXAMPLES: &str = "\
+Examples:
+  countersign hub reseal --app acme-contacts --username jane@example.com < token
+  countersign hub reseal --app acme-contacts --in tokens.csv --out resealed.csv
+
+A table is worked on in batches, several at a time, within the caller's rate. A row whose token cannot be resealed keeps it \
+and says why in reseal_verdict and reseal_error; the others go on, and the exit code is 1. A run that was cut off goes on \
+where its output ends when it is started again.";
 
 /// What a token is presented or made for.
 #[derive(Args)]
@@ -62,6 +74,14 @@ pub(super) struct PresentArgs {
     context: ContextArgs,
 }
 
+#[derive(Args)]
+pub(super) struct ResealArgs {
+    #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
+    bulk: bulk::BulkArgs,
+}
+
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Kind {
     /// Bytes of the app's own making
@@ -94,7 +114,10 @@ pub(super) fn run(command: &HubCommand) -> Result<(), Failure> {
         HubCommand::Seal(args) => seal(args),
         HubCommand::Open(args) => open(&args.context),
         HubCommand::Verify(args) => verify(&args.context),
-        HubCommand::Reseal(args) => reseal(&args.context),
+        HubCommand::Reseal(args) => match args.bulk.files() {
+            Some(files) => bulk::run(&args.context, &args.bulk, files),
+            None => reseal(&args.context),
+        },
     }
 }
 

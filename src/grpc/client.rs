@@ -85,6 +85,8 @@ pub struct CallError {
     pub message: String,
     /// Nobody was reached, or the connection broke.
     pub unreachable: bool,
+    /// When the service says to try again.
+    pub retry_after: Option<Duration>,
 }
 
 impl fmt::Display for CallError {
@@ -109,8 +111,13 @@ impl Client {
     /// # Errors
     /// The service cannot be reached, or one of the two does not trust the other.
     pub fn connect(address: &Address, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, CallError> {
-        let unreachable =
-            |message| CallError { code: Code::Unavailable.into(), reason: String::new(), message, unreachable: true };
+        let unreachable = |message| CallError {
+            code: Code::Unavailable.into(),
+            reason: String::new(),
+            message,
+            unreachable: true,
+            retry_after: None,
+        };
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -144,6 +151,7 @@ impl Client {
                 reason: String::new(),
                 message: format!("no answer within {} ms", self.timeout.as_millis()),
                 unreachable: true,
+                retry_after: None,
             }),
         }
     }
@@ -199,6 +207,7 @@ fn call_error(status: &Status) -> CallError {
             reason: String::new(),
             message: "the answer does not decode; is it this service that answered, in this version?".to_owned(),
             unreachable: false,
+            retry_after: None,
         };
     }
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
@@ -212,7 +221,8 @@ fn call_error(status: &Status) -> CallError {
         status.message().to_owned()
     };
     let code = if unreachable { Code::Unavailable } else { status.code() };
-    CallError { code: code.into(), reason, message, unreachable }
+    let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    CallError { code: code.into(), reason, message, unreachable, retry_after }
 }
 
 #[cfg(test)]

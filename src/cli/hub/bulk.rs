@@ -28,10 +28,12 @@ use self::{
 };
 use super::ContextArgs;
 use crate::{
-    authority::BATCH_MAX,
     cli::{Failure, Output, count, print, progress::Progress, remark},
     grpc::proto::ResealRequest,
 };
+
+/// Items of one batch. The service takes more, but what it is busy with at a time others wait for.
+const BATCH_ITEMS: usize = 250;
 
 /// Bytes of requests in one batch: the service takes 1 MiB, and framing takes some of that.
 const BATCH_BYTES: usize = 960 << 10;
@@ -201,8 +203,8 @@ impl Run<'_> {
             let mut written = Vec::new();
             loop {
                 while !is_end && waiting.len() < BATCHES {
-                    let batch = self.batch(sheet, &mut next)?;
-                    is_end = batch.is_last;
+                    let batch = self.batch(sheet, &mut next);
+                    is_end = batch.end.is_some();
                     crew.send(batch.requests.clone());
                     waiting.push_back(batch);
                 }
@@ -218,24 +220,30 @@ impl Run<'_> {
                     tally.note(&outcome);
                 }
                 out.append(&written)?;
-                progress.reach(batch.end, || format!(", {}, {} failed", count(tally.rows, "row"), tally.failed()));
+                progress.reach(batch.position, || format!(", {}, {} failed", count(tally.rows, "row"), tally.failed()));
+                if let Some(end) = batch.end {
+                    return end;
+                }
             }
         })
     }
 
     /// Reads the next batch; `next` is a row that was read before, and one that did not fit.
-    fn batch<S: Sheet>(&self, sheet: &mut S, next: &mut Option<S::Row>) -> Result<Batch<S::Row>, Failure> {
-        let mut batch = Batch { rows: Vec::new(), requests: Vec::new(), end: sheet.position(), is_last: false };
+    fn batch<S: Sheet>(&self, sheet: &mut S, next: &mut Option<S::Row>) -> Batch<S::Row> {
         let begin = sheet.position();
+        let mut batch = Batch { rows: Vec::new(), requests: Vec::new(), position: begin, end: None };
         let mut bytes = 0;
-        while batch.rows.len() < BATCH_MAX && sheet.position() - begin < HELD_BYTES {
-            let row = match next.take() {
-                Some(row) => Some(row),
-                None => sheet.next()?,
-            };
-            let Some(row) = row else {
-                batch.is_last = true;
-                break;
+        while batch.rows.len() < BATCH_ITEMS && sheet.position() - begin < HELD_BYTES {
+            let row = match next.take().map_or_else(|| sheet.next(), |row| Ok(Some(row))) {
+                Ok(Some(row)) => row,
+                Ok(None) => {
+                    batch.end = Some(Ok(()));
+                    break;
+                }
+                Err(failure) => {
+                    batch.end = Some(Err(failure));
+                    break;
+                }
             };
             let problem = match sheet.item(&row).map(|item| self.request(&item)) {
                 Ok(request) => {
@@ -251,9 +259,9 @@ impl Run<'_> {
                 Err(problem) => Some(problem),
             };
             batch.rows.push((row, problem));
-            batch.end = sheet.position();
+            batch.position = sheet.position();
         }
-        Ok(batch)
+        batch
     }
 
     fn request(&self, item: &Item<'_>) -> ResealRequest {
@@ -279,8 +287,9 @@ struct Batch<R> {
     /// One for each of the others.
     requests: Vec<ResealRequest>,
     /// Where it ends in the input.
-    end: u64,
-    is_last: bool,
+    position: u64,
+    /// Why no other follows, where none does.
+    end: Option<Result<(), Failure>>,
 }
 
 /// How rows ended.

@@ -87,7 +87,8 @@ impl tonic::codegen::Service<Request<Body>> for Wire {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.sender.poll_ready(context)
+        // That the connection is gone the call itself says, with its cause.
+        self.sender.poll_ready(context).map(|_| Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {

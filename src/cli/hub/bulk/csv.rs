@@ -62,7 +62,7 @@ impl CsvSheet {
         let left = Rc::new(Cell::new(ROW_MAX));
         let mut reader = reader(Bounded { file, left: Rc::clone(&left) }, Terminator::CRLF);
         let mut heading = ByteRecord::new();
-        if !reader.read_byte_record(&mut heading).map_err(|error| not_read(path, &error))? {
+        if !reader.read_byte_record(&mut heading).map_err(|error| not_read(path, 1, &error))? {
             return Err(wrong("is empty; its first line must name the columns"));
         }
         let mut end = [0; 2];
@@ -128,7 +128,8 @@ impl Sheet for CsvSheet {
     fn next(&mut self) -> Result<Option<ByteRecord>, Failure> {
         self.left.set(ROW_MAX);
         let mut row = ByteRecord::new();
-        let is_there = self.reader.read_byte_record(&mut row).map_err(|error| not_read(&self.path, &error))?;
+        let line = self.reader.position().line();
+        let is_there = self.reader.read_byte_record(&mut row).map_err(|error| not_read(&self.path, line, &error))?;
         Ok(is_there.then_some(row))
     }
 
@@ -207,8 +208,7 @@ fn reader(file: Bounded, terminator: Terminator) -> csv::Reader<Bounded> {
     builder.has_headers(false).flexible(true).terminator(terminator).buffer_capacity(64 << 10).from_reader(file)
 }
 
-fn not_read(path: &Path, error: &csv::Error) -> Failure {
-    let line = error.position().map_or(0, csv::Position::line);
+fn not_read(path: &Path, line: u64, error: &csv::Error) -> Failure {
     match error.kind() {
         csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => Failure::usage(format!(
             "{}: the row from line {line} on is longer than {ROW_MAX} bytes; is there a quote without its partner?",

@@ -187,8 +187,8 @@ impl Hand<'_> {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 },
-                // A service that takes less than is usual.
-                Err(error) if error.reason == "MESSAGE_TOO_LARGE" && items.len() > 1 => {
+                // The service takes less than is usual, or has not the time for so many.
+                Err(error) if is_too_much(&error) && items.len() > 1 => {
                     let (one, other) = items.split_at(items.len() / 2);
                     let mut outcomes = self.reseal(one)?;
                     outcomes.extend(self.reseal(other)?);
@@ -224,6 +224,10 @@ impl Hand<'_> {
     }
 }
 
+fn is_too_much(error: &CallError) -> bool {
+    error.reason == "MESSAGE_TOO_LARGE" || error.code == Code::DeadlineExceeded.number()
+}
+
 /// What became of one item; an error that is not about it ends the batch.
 fn outcome(result: BatchResealResult) -> Result<Outcome, CallError> {
     match result.result {
@@ -232,7 +236,10 @@ fn outcome(result: BatchResealResult) -> Result<Outcome, CallError> {
             let hints: Vec<String> = client::hint_names(&response.hints).collect();
             Ok(Outcome::Failed { verdict: client::verdict_name(response.verdict()).to_owned(), error: hints.join(" ") })
         }
-        Some(Item::Error(ItemError { code, reason, message, .. })) if code == Code::InvalidArgument.number() => {
+        // The app is the same for all.
+        Some(Item::Error(ItemError { code, reason, message, field }))
+            if code == Code::InvalidArgument.number() && field != "app" =>
+        {
             Ok(Outcome::unread(format!("{message} ({reason})")))
         }
         Some(Item::Error(ItemError { code, reason, message, .. })) => {

@@ -208,16 +208,16 @@ impl Version {
         self.mark.is_none() || self.marked.out_of_use_since().is_none_or(|since| since >= self.activates_at)
     }
 
-    /// Whether `other`, of the same key and number, is this version still: made at the same moment and, where both have
-    /// their material, with the same. A vendor secret has no public id, so a tag of each is compared.
+    /// Whether `other`, of the same key and number, is this version still: what both have of suite, public id and material
+    /// is the same. A vendor secret has no public id, so tags are compared; of one that was destroyed there is no more
+    /// than the moment it was made.
     #[must_use]
     pub fn is_the_same_as(&self, other: &Self) -> bool {
-        let public = |v: &Self| (v.created_at, v.suite, v.kid);
         let frame = Frame::labelled("countersign/keyring/same");
-        public(self) == public(other)
+        (self.suite, self.kid) == (other.suite, other.kid)
             && match (&self.material, &other.material) {
                 (Some(one), Some(two)) => one.verify(&frame, two.tag(&frame).expose()),
-                (None, _) | (_, None) => true,
+                (None, _) | (_, None) => self.kid.is_some() || self.created_at == other.created_at,
             }
     }
 

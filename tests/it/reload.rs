@@ -103,7 +103,7 @@ fn reloads_under_load_fail_no_call() {
 }
 
 #[test]
-fn a_keyring_that_lost_a_version_is_refused() {
+fn a_keyring_with_another_secret_in_the_place_of_a_version_is_refused() {
     let service = Service::start(CONFIG);
     let auth = service.seal(b"p", "j");
     // Another keyring in the place of the first: same names, another hat1 key.
@@ -126,6 +126,6 @@ fn a_keyring_that_lost_a_version_is_refused() {
     crate::service::keys(at, &raw, crate::service::SECRET.as_bytes());
     crate::service::keys(at, &["create", "--key", "acme", "--kind", "hat1"], b"");
     service.signal("HUP");
-    service.await_log("is gone without having been suspended", 1);
+    service.await_log("is another secret than before", 1);
     assert_eq!(service.open(&auth, "j")["verdict"], "VERDICT_VALID");
 }

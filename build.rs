@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-/// Messages that carry a token, a payload, a hash or a login token. Their `Debug` is written by hand and shows none.
+/// Messages that carry a token, a payload, a hash, a login token or a key. Their `Debug` is written by hand and shows none.
 const SECRET_MESSAGES: &[&str] = &[
     "MintHashResponse",
     "VerifyHashRequest",
@@ -18,6 +18,8 @@ const SECRET_MESSAGES: &[&str] = &[
     "ResealResponse",
     "TokenClaims",
     "Label",
+    "ImportKeyVersionRequest",
+    "RotateKeyRequest",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -2,6 +2,7 @@
 //! SIGTERM.
 
 pub mod confinement;
+mod custodian;
 pub mod dev;
 mod idle;
 mod ledger;
@@ -16,16 +17,19 @@ pub use startup::{Protections, harden};
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc::Receiver},
     time::Duration,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 
 use self::confinement::Confinement;
 use crate::{
     audit::{Journal, Settings},
-    authority::{Authority, KeyringSeen},
+    authority::{Authority, Custody, KeyringSeen, Task},
     clock::Clock,
     config::Config,
     crypto::arena,
@@ -35,7 +39,8 @@ use crate::{
     ledger::Ledger,
     metrics::Metrics,
 };
-use reload::{Cause, Reloader};
+use custodian::Custodian;
+use reload::{Cause, Looked, Reloader};
 use tls::Doors;
 
 /// What differs between `serve` and `dev`.
@@ -145,14 +150,15 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     if journal.is_none() {
         tracing::warn!("journal.enabled is false: nothing that is granted leaves a record");
     }
+    let (custody, tasks) = Custody::new(config.writable);
     let authority = Authority::new(clock, state, Arc::clone(&metrics)).with_journal(journal);
-    let authority = Arc::new(authority.with_ledger(kept));
+    let authority = Arc::new(authority.with_ledger(kept).with_custody(custody));
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(format!("the runtime does not start: {error}")))?;
-    let running = Running { authority, metrics, workers, protections };
+    let running = Running { authority, metrics, workers, protections, tasks };
     runtime.block_on(serve(config, reloader, running, (listeners, web, doors), endpoints, announce))
 }
 
@@ -163,6 +169,8 @@ struct Running {
     workers: usize,
     /// Without the keys' memory, which grows.
     protections: Protections,
+    /// For whom keys are changed by.
+    tasks: Receiver<Task>,
 }
 
 /// Takes all addresses. Whatever listens is bound here: afterwards the process has given up the right to.
@@ -220,8 +228,7 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(io)?;
 
-    let Running { authority, metrics, workers, .. } = &running;
-    let (authority, metrics, workers) = (Arc::clone(authority), Arc::clone(metrics), *workers);
+    let Running { authority, metrics, workers, protections: lasting, tasks } = running;
     let counters = Arc::clone(&metrics.transport);
     let server = grpc::start(listeners, Arc::clone(&authority), config.limits, config.reflection, workers, counters)
         .map_err(io)?;
@@ -230,7 +237,7 @@ async fn serve(
         Shown { metrics: Arc::clone(&metrics), readiness: Arc::clone(&readiness), authority: Arc::clone(&authority) };
     let web = tokio::spawn(http::serve(web, shown));
 
-    let protections = running.protections.clone().with_key_memory();
+    let protections = lasting.clone().with_key_memory();
     readiness.set_protections(protections.lines());
     for lacking in &protections.lacking {
         tracing::warn!("not as closed as it should be: {lacking}");
@@ -245,7 +252,18 @@ async fn serve(
     doors.show(&metrics);
     idle::give_back_the_start();
     let reloader = Arc::new(Mutex::new(reloader));
+    let (reloads, mut ordered) = mpsc::unbounded_channel();
+    let custodian = Custodian {
+        reloader: Arc::clone(&reloader),
+        authority: Arc::clone(&authority),
+        metrics: Arc::clone(&metrics),
+        readiness: Arc::clone(&readiness),
+        protections: lasting.clone(),
+        reloads,
+    };
+    custodian.start(tasks).map_err(io)?;
     let signal = loop {
+        let mut answer = None;
         let cause = tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
@@ -253,17 +271,30 @@ async fn serve(
                 authority.journal().into_iter().for_each(Journal::reopen);
                 Cause::Signal
             }
+            Some(order) = ordered.recv() => {
+                answer = Some(order);
+                Cause::Order
+            }
             () = next_poll(config.poll) => Cause::Poll,
         };
-        let taken = reload::look(&reloader, cause, &authority, &metrics, &readiness).await;
+        let looked = reload::look(&reloader, cause, &authority, &metrics, &readiness).await;
         // A reload may have taken more memory for keys.
-        readiness.set_protections(running.protections.clone().with_key_memory().lines());
-        let was_taken = taken.is_some();
-        if let Some(taken) = taken {
-            doors.taken(&metrics, &readiness);
-            server.reload_limits(taken.limits);
-            config = taken;
-            advise(&config);
+        readiness.set_protections(lasting.clone().with_key_memory().lines());
+        let was_taken = matches!(looked, Looked::Taken(_));
+        let outcome = match looked {
+            Looked::Taken(taken) => {
+                doors.taken(&metrics, &readiness);
+                server.reload_limits(taken.limits);
+                config = *taken;
+                advise(&config);
+                Ok(authority.state().keyring().generation)
+            }
+            Looked::Refused(problem) => Err(problem),
+            Looked::Nothing => Ok(authority.state().keyring().generation),
+        };
+        if let Some(answer) = answer {
+            // Whoever ordered it may have left.
+            let _ = answer.send(outcome);
         }
         // A configuration that was refused must not keep a certificate or a revocation list from being taken up.
         if cause == Cause::Poll || !was_taken {
@@ -271,6 +302,8 @@ async fn serve(
         }
     };
     tracing::info!(signal, deadline = config.drain.as_secs(), "draining");
+    // Who waits for a reload is told so; a change of keys that was begun goes on.
+    drop(ordered);
     readiness.set_ready(false);
     server.set_serving(false);
     // Probes and scrapers are answered while calls finish, so that the drain can be watched.

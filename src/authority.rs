@@ -3,6 +3,7 @@
 
 mod allowance;
 mod answer;
+mod custody;
 mod desk;
 mod hub;
 mod keys;
@@ -15,6 +16,7 @@ pub use answer::{
     Batch, Claims, JudgedHash, JudgedToken, MintHash, MintedHash, OpenedToken, Origin, Present, ResealedToken, Seal,
     SealedToken, VerifyHash,
 };
+pub use custody::{Changed, Custody, Edit, Edited, Keeper, KeysProblem, Order, Task, stopping};
 pub use keys::{KeyShown, KeysShown, VersionShown};
 pub use refusal::Refusal;
 pub use state::{KeyringSeen, State};
@@ -88,6 +90,7 @@ pub struct Authority {
     metrics: Arc<Metrics>,
     journal: Option<Journal>,
     ledger: Option<Ledger>,
+    custody: Option<Custody>,
 }
 
 impl Authority {
@@ -95,7 +98,7 @@ impl Authority {
     #[must_use]
     pub fn new(clock: Clock, state: State, metrics: Arc<Metrics>) -> Self {
         metrics.watch(state.keys(), state.seal_limits.alarm);
-        Self { clock, state: ArcSwap::from_pointee(state), metrics, journal: None, ledger: None }
+        Self { clock, state: ArcSwap::from_pointee(state), metrics, journal: None, ledger: None, custody: None }
     }
 
     /// The same, with a journal: from now on, nothing is granted without a record.
@@ -114,6 +117,12 @@ impl Authority {
     #[must_use]
     pub fn ledger(&self) -> Option<&Ledger> {
         self.ledger.as_ref()
+    }
+
+    /// The same, with a way to whom keys are changed by.
+    #[must_use]
+    pub fn with_custody(self, custody: Custody) -> Self {
+        Self { custody: Some(custody), ..self }
     }
 
     /// The journal, if there is one.

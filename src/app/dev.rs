@@ -29,6 +29,7 @@ reflection = true
 [keyring]
 path = "keyring"
 kek_file = "kek"
+writable = true
 
 [journal]
 path = "journal.jsonl"

@@ -20,9 +20,10 @@ use super::{
 use crate::{
     audit::{Receipt, Serving, Unrecorded},
     authority::{Authority, KeyringSeen, State},
+    clock::UnixSeconds,
     config::Config,
     http::Readiness,
-    keystore,
+    keystore::{self, Change, KeystoreError, Step},
     metrics::{Metrics, ReloadResult, Reloaded},
 };
 
@@ -36,6 +37,10 @@ pub(super) enum Cause {
     Signal,
     /// It is time: load where they hold something new.
     Poll,
+    /// An operator asks for it: the same as a signal.
+    Order,
+    /// Keys were changed by this process: load the keyring, and that alone.
+    Change,
 }
 
 impl Cause {
@@ -43,6 +48,8 @@ impl Cause {
         match self {
             Self::Signal => "signal",
             Self::Poll => "poll",
+            Self::Order => "order",
+            Self::Change => "change",
         }
     }
 }
@@ -119,6 +126,38 @@ impl Reloader {
         Some(Err("the files go on changing while they are read; they are read again at the next look".into()))
     }
 
+    /// Has `change` made to the keyring, and swaps in what it then holds, under the configuration that serves: a mistake
+    /// in the one on disk must not keep a key from being suspended. What `change` says, and whether it is in force;
+    /// nothing where nothing was changed.
+    pub(super) fn edit(
+        &mut self,
+        authority: &Authority,
+        change: impl FnOnce(&Config) -> Result<Change, KeystoreError>,
+    ) -> (Result<Change, KeystoreError>, Option<Result<(), String>>) {
+        let others: Vec<PathBuf> =
+            self.files.iter().filter(|file| **file != self.running.keyring.keyring).cloned().collect();
+        let was_seen = self.seen == Some(self.watch.fingerprint(&self.files));
+        let before = self.watch.fingerprint(&others);
+        let changed = change(&self.running);
+        if !matches!(changed, Ok(_) | Err(KeystoreError::Write(Step::FlushFolder, ..))) {
+            return (changed, None);
+        }
+        let written = self.watch.fingerprint(&self.files);
+        let built = self.build(Cause::Change, self.running.clone(), authority);
+        let swapped = built.and_then(|built| self.swap(built, authority)).map(drop);
+        // Where all that is new is this change, the next look has nothing to take up.
+        let is_all = was_seen && before == self.watch.fingerprint(&others);
+        if swapped.is_ok() && is_all && written == self.watch.fingerprint(&self.files) {
+            self.seen = Some(written);
+        }
+        (changed, Some(swapped))
+    }
+
+    /// Whether this is development.
+    pub(super) fn is_dev(&self) -> bool {
+        self.options.dev.is_some()
+    }
+
     /// Swaps a new state in, once the journal has it.
     fn swap(&mut self, built: Built, authority: &Authority) -> Result<Config, String> {
         let Built { config, state, certificates, generation, keyring_id } = built;
@@ -168,6 +207,8 @@ impl Reloader {
         let seen = KeyringSeen { id: loaded.keyring_id.clone(), generation: loaded.generation };
         let state = config.build(loaded.keys, Some(&authority.state()))?.of_keyring(seen);
         let certificates = match self.doors.prepare(&config.tls) {
+            // Looked at by themselves, and no part of the change.
+            _ if cause == Cause::Change => Swap::none(),
             // They are looked at by themselves, and what is wrong with them must not keep a rule from being taken away.
             Err(_) if cause == Cause::Poll && config.tls == self.running.tls => Swap::none(),
             prepared => prepared?,
@@ -190,14 +231,42 @@ pub(super) fn serving(config: &Config, generation: u64) -> Serving {
     Serving { generation, config: base16ct::lower::encode_string(&config.digest) }
 }
 
-/// Looks on a thread of its own, so that no connection waits for a disk; gives the new configuration if one was taken.
+/// What came of a look at the files.
+pub(super) enum Looked {
+    /// They hold nothing new.
+    Nothing,
+    /// What they hold serves now.
+    Taken(Box<Config>),
+    /// What they hold is refused, and why.
+    Refused(String),
+}
+
+/// Says everywhere that a state was refused, and that the one before it goes on serving.
+pub(super) fn note_refusal(
+    problem: &str,
+    cause: &str,
+    now: UnixSeconds,
+    authority: &Authority,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) {
+    metrics.reloads.note(Reloaded::State, ReloadResult::Refused, now);
+    tracing::error!(cause, problem, "reload refused; the state before it goes on serving");
+    if let Some(journal) = authority.journal() {
+        // Nothing has changed, so nothing waits for this record.
+        drop(journal.record_refused_reload(now, problem));
+    }
+    readiness.set_reload_problem(Some(problem.to_owned()));
+}
+
+/// Looks on a thread of its own, so that no connection waits for a disk.
 pub(super) async fn look(
     reloader: &Arc<Mutex<Reloader>>,
     cause: Cause,
     authority: &Arc<Authority>,
     metrics: &Metrics,
     readiness: &Readiness,
-) -> Option<Config> {
+) -> Looked {
     let (reloader, on_it) = (Arc::clone(reloader), Arc::clone(authority));
     let looked = tokio::task::spawn_blocking(move || {
         reloader.lock().unwrap_or_else(PoisonError::into_inner).look(cause, &on_it)
@@ -207,24 +276,18 @@ pub(super) async fn look(
     if cause == Cause::Poll {
         metrics.reloads.polled();
     }
-    let outcome = outcome?;
+    let Some(outcome) = outcome else { return Looked::Nothing };
     let now = authority.clock().now();
     match outcome {
         Ok(config) => {
             metrics.reloads.note(Reloaded::State, ReloadResult::Swapped, now);
             readiness.set_reload_problem(None);
             tracing::info!(cause = cause.name(), "reloaded configuration, policy and keyring");
-            Some(config)
+            Looked::Taken(Box::new(config))
         }
         Err(problem) => {
-            metrics.reloads.note(Reloaded::State, ReloadResult::Refused, now);
-            tracing::error!(cause = cause.name(), problem, "reload refused; the state before it goes on serving");
-            if let Some(journal) = authority.journal() {
-                // Nothing has changed, so nothing waits for this record.
-                drop(journal.record_refused_reload(now, &problem));
-            }
-            readiness.set_reload_problem(Some(problem));
-            None
+            note_refusal(&problem, cause.name(), now, authority, metrics, readiness);
+            Looked::Refused(problem)
         }
     }
 }
@@ -247,6 +310,7 @@ fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
         ("http.address", running.http == new.http),
         ("keyring.path", running.keyring.keyring == new.keyring.keyring),
         ("keyring.kek_…", running.keyring.kek == new.keyring.kek),
+        ("keyring.writable", running.writable == new.writable),
         ("memory.require_mlock", running.require_mlock == new.require_mlock),
         ("process.landlock", running.landlock == new.landlock),
         ("journal", running.journal == new.journal),

@@ -38,6 +38,22 @@ pub enum Op {
     ListKeys,
     /// `KeyService/GetKey`
     GetKey,
+    /// `KeyService/CreateKey`
+    CreateKey,
+    /// `KeyService/ImportKeyVersion`
+    ImportKeyVersion,
+    /// `KeyService/RotateKey`
+    RotateKey,
+    /// `KeyService/SuspendKeyVersion`
+    SuspendKeyVersion,
+    /// `KeyService/ResumeKeyVersion`
+    ResumeKeyVersion,
+    /// `KeyService/MarkKeyVersionCompromised`
+    MarkKeyVersionCompromised,
+    /// `KeyService/DestroyKeyVersion`
+    DestroyKeyVersion,
+    /// `KeyService/Reload`
+    Reload,
     /// `grpc.health.v1.Health/Check`
     HealthCheck,
     /// `grpc.health.v1.Health/Watch`, when it begins.
@@ -50,7 +66,7 @@ pub enum Op {
 
 impl Op {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::MintHash,
         Self::VerifyHash,
         Self::BatchMintHash,
@@ -65,6 +81,14 @@ impl Op {
         Self::BatchReseal,
         Self::ListKeys,
         Self::GetKey,
+        Self::CreateKey,
+        Self::ImportKeyVersion,
+        Self::RotateKey,
+        Self::SuspendKeyVersion,
+        Self::ResumeKeyVersion,
+        Self::MarkKeyVersionCompromised,
+        Self::DestroyKeyVersion,
+        Self::Reload,
         Self::HealthCheck,
         Self::HealthWatch,
         Self::Reflection,
@@ -106,6 +130,22 @@ impl Op {
         matches!(self, Self::VerifyHash | Self::BatchVerifyHash | Self::Verify | Self::BatchVerify)
     }
 
+    /// Whether it changes what serves: worked off one at a time, and always journalled.
+    #[must_use]
+    pub const fn administers(self) -> bool {
+        matches!(
+            self,
+            Self::CreateKey
+                | Self::ImportKeyVersion
+                | Self::RotateKey
+                | Self::SuspendKeyVersion
+                | Self::ResumeKeyVersion
+                | Self::MarkKeyVersionCompromised
+                | Self::DestroyKeyVersion
+                | Self::Reload
+        )
+    }
+
     /// Whether it only looks at keys: journalled where it is refused.
     #[must_use]
     pub const fn looks_at_keys(self) -> bool {
@@ -130,6 +170,14 @@ impl Op {
             Self::BatchReseal => "batch_reseal",
             Self::ListKeys => "list_keys",
             Self::GetKey => "get_key",
+            Self::CreateKey => "create_key",
+            Self::ImportKeyVersion => "import_key_version",
+            Self::RotateKey => "rotate_key",
+            Self::SuspendKeyVersion => "suspend_key_version",
+            Self::ResumeKeyVersion => "resume_key_version",
+            Self::MarkKeyVersionCompromised => "mark_key_version_compromised",
+            Self::DestroyKeyVersion => "destroy_key_version",
+            Self::Reload => "reload",
             Self::HealthCheck => "health_check",
             Self::HealthWatch => "health_watch",
             Self::Reflection => "reflection",
@@ -149,6 +197,8 @@ pub enum Code {
     DeadlineExceeded,
     /// 5
     NotFound,
+    /// 6
+    AlreadyExists,
     /// 7
     PermissionDenied,
     /// 8
@@ -165,11 +215,12 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Cancelled,
         Self::InvalidArgument,
         Self::DeadlineExceeded,
         Self::NotFound,
+        Self::AlreadyExists,
         Self::PermissionDenied,
         Self::ResourceExhausted,
         Self::FailedPrecondition,
@@ -186,6 +237,7 @@ impl Code {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
@@ -203,6 +255,7 @@ impl Code {
             Self::InvalidArgument => 3,
             Self::DeadlineExceeded => 4,
             Self::NotFound => 5,
+            Self::AlreadyExists => 6,
             Self::PermissionDenied => 7,
             Self::ResourceExhausted => 8,
             Self::FailedPrecondition => 9,

@@ -308,7 +308,7 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Whether a call is worth a record: whatever grants, every judgement that something is not valid, and every look at keys
+/// Whether a call is worth a record: whatever grants or administers, every judgement that something is not valid, and every look at keys
 /// that was refused; a judgement that all is valid only where `all` are wanted. A call over its rate was not looked at: recorded, a flood of them would fill
 /// the disk.
 pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
@@ -322,7 +322,7 @@ pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
     let paced = matches!(event.outcome, Outcome::Refused(_, "RATE_LIMITED"));
     let refused = matches!(event.outcome, Outcome::Refused(..));
     let told = event.op.judges() && (all || !fine) || event.op.looks_at_keys() && refused;
-    !paced && (event.op.grants() || told)
+    !paced && (event.op.grants() || event.op.administers() || told)
 }
 
 #[cfg(test)]

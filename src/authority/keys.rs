@@ -1,14 +1,14 @@
 //! Looking at keys: what there is, and where each version stands. Nothing here reaches material.
 
 use super::{
-    Authority, Call, KeyKind, KeyState, Refusal, Suite,
+    Authority, Call, Custody, KeyKind, KeyState, Refusal, Suite,
     allowance::Due,
     desk::{self, Admitted},
 };
 use crate::{
     audit::{Entry, Op, Outcome, Subject},
     clock::UnixSeconds,
-    keyring::Key,
+    keyring::{Key, Version},
     policy::{Object, VerbName, verb},
 };
 
@@ -48,6 +48,14 @@ pub struct VersionShown {
     pub created_at: i64,
     /// Unix seconds.
     pub activates_at: i64,
+    /// When another takes over, or took over, Unix seconds.
+    pub deactivates_at: Option<i64>,
+    /// When it was set aside, Unix seconds.
+    pub suspended_at: Option<i64>,
+    /// When it was said to be known to others, Unix seconds.
+    pub compromised_at: Option<i64>,
+    /// When its material was taken away, Unix seconds.
+    pub destroyed_at: Option<i64>,
     /// For hat1: its public id, hexadecimal; else empty.
     pub kid: String,
     /// For hat1: what it seals with.
@@ -58,19 +66,32 @@ impl KeyShown {
     /// A key at `now`.
     #[must_use]
     pub fn of(key: &Key, now: UnixSeconds) -> Self {
-        let versions = key.versions().iter().map(|version| VersionShown {
-            number: version.number,
-            state: key.state(version, now),
-            created_at: version.created_at.0,
-            activates_at: version.activates_at.0,
-            kid: version.kid.map(|kid| kid.to_string()).unwrap_or_default(),
-            suite: version.suite,
-        });
+        let versions = key.versions().iter().map(|version| VersionShown::of(key, version, now));
         Self {
             name: key.name.as_str().to_owned(),
             kind: key.kind,
             active_version: key.active(now).map_or(0, |version| version.number),
             versions: versions.collect(),
+        }
+    }
+}
+
+impl VersionShown {
+    /// A version of `key` at `now`.
+    #[must_use]
+    pub fn of(key: &Key, version: &Version, now: UnixSeconds) -> Self {
+        let seconds = |at: Option<UnixSeconds>| at.map(|at| at.0);
+        Self {
+            number: version.number,
+            state: key.state(version, now),
+            created_at: version.created_at.0,
+            activates_at: version.activates_at.0,
+            deactivates_at: seconds(key.deactivates_at(version)),
+            suspended_at: seconds(version.marked.suspended_at),
+            compromised_at: seconds(version.marked.compromised_at),
+            destroyed_at: seconds(version.marked.destroyed_at),
+            kid: version.kid.map(|kid| kid.to_string()).unwrap_or_default(),
+            suite: version.suite,
         }
     }
 }
@@ -86,12 +107,13 @@ impl Authority {
                 let refusal = Refusal::NoRule(VerbName::Admin);
                 return (Entry::bare(refusal.outcome()), Err(refusal));
             }
+            let writable = self.custody.as_ref().is_some_and(Custody::writable);
             let named = |name| state.policy.permit::<verb::Admin>(call.caller, Object::Key(name)).is_ok();
             let keys = state.ring.keys().filter(|key| named(key.name.as_str()));
             let shown = KeysShown {
                 keyring_id: state.keyring.id.clone(),
                 generation: state.keyring.generation,
-                writable: false,
+                writable,
                 keys: keys.map(|key| KeyShown::of(key, now)).collect(),
             };
             (Entry::bare(Outcome::Done), Ok(shown))

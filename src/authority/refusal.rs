@@ -3,10 +3,14 @@
 
 use std::{fmt, time::Duration};
 
+use super::custody::KeysProblem;
 use crate::{
     audit::{Code, Outcome},
     policy::VerbName,
 };
+
+/// When to come back where changes to keys wait for each other: each takes some milliseconds.
+pub(super) const CUSTODY_RETRY: Duration = Duration::from_secs(1);
 
 /// When to come back after the journal took no record: most of what keeps it from that does not pass in less.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
@@ -25,6 +29,10 @@ pub enum Refusal {
     UnknownApp,
     /// A rule allows it, but the keyring has no such key.
     UnknownKey,
+    /// A rule allows it, but the key has no such version.
+    UnknownVersion,
+    /// A change to keys that cannot be made, or was not made whole. The text says what to do, and quotes no secret.
+    Keys(KeysProblem, String),
     /// A field that cannot be accepted.
     Invalid {
         /// The field, as the API names it.
@@ -91,7 +99,8 @@ impl Refusal {
     pub const fn code(&self) -> Code {
         match self {
             Self::NoRule(_) => Code::PermissionDenied,
-            Self::UnknownDomain | Self::UnknownApp | Self::UnknownKey => Code::NotFound,
+            Self::UnknownDomain | Self::UnknownApp | Self::UnknownKey | Self::UnknownVersion => Code::NotFound,
+            Self::Keys(problem, _) => problem.code(),
             Self::Invalid { .. } | Self::TtlTooLong { .. } | Self::TokenTooLong { .. } | Self::Undecodable => {
                 Code::InvalidArgument
             }
@@ -112,6 +121,8 @@ impl Refusal {
             Self::UnknownDomain => "UNKNOWN_DOMAIN",
             Self::UnknownApp => "UNKNOWN_APP",
             Self::UnknownKey => "UNKNOWN_KEY",
+            Self::UnknownVersion => "UNKNOWN_VERSION",
+            Self::Keys(problem, _) => problem.reason(),
             Self::Invalid { .. } => "INVALID_FIELD",
             Self::TtlTooLong { .. } => "TTL_TOO_LONG",
             Self::TokenTooLong { .. } => "TOKEN_TOO_LONG",
@@ -169,6 +180,8 @@ impl fmt::Display for Refusal {
             }
             Self::UnknownApp => f.write_str("no such app is configured; add it to [[hub.apps]], or check its spelling"),
             Self::UnknownKey => f.write_str("the keyring has no such key; check its spelling, or create or import it"),
+            Self::UnknownVersion => f.write_str("the key has no such version; GetKey and `countersign keys show` list them"),
+            Self::Keys(_, text) => f.write_str(text),
             // Some rooms name the field themselves.
             Self::Invalid { field, description } if description.starts_with(field) => f.write_str(description),
             Self::Invalid { field, description } => write!(f, "{field}: {description}"),

@@ -68,6 +68,12 @@ impl State {
         &self.ring
     }
 
+    /// Where the keys come from.
+    #[must_use]
+    pub fn keyring(&self) -> &KeyringSeen {
+        &self.keyring
+    }
+
     /// The rules.
     #[must_use]
     pub fn policy(&self) -> &Policy {

@@ -63,6 +63,7 @@ section!(Keyring {
     kek_passphrase_fd: i32 = 0,
     propagation: String = "5m".into(),
     rotate: Vec<Rotate> = Vec::new(),
+    writable: bool = false,
 });
 
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]

@@ -50,6 +50,8 @@ pub struct Config {
     pub propagation: i64,
     /// Which keys get a new version by themselves.
     pub rotations: Vec<Interval>,
+    /// Whether the service changes the keyring when it is asked to.
+    pub writable: bool,
     /// Whether keys must lie in locked memory.
     pub require_mlock: bool,
     /// Whether the process confines itself.
@@ -277,6 +279,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         keyring: Location { keyring: path(&raw.keyring.path, "keyring.path")?, kek: kek::source(&raw.keyring, path)? },
         propagation,
         rotations: rotation::intervals(&raw.keyring, propagation, &domains)?,
+        writable: raw.keyring.writable,
         require_mlock: raw.memory.require_mlock,
         landlock,
         journal: raw.journal.enabled.then(|| journal::check(&raw.journal, path)).transpose()?,

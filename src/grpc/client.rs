@@ -197,6 +197,14 @@ calls! { HubTokenServiceClient:
 calls! { KeyServiceClient:
     list_keys(ListKeysRequest) -> ListKeysResponse;
     get_key(GetKeyRequest) -> GetKeyResponse;
+    create_key(CreateKeyRequest) -> CreateKeyResponse;
+    import_key_version(ImportKeyVersionRequest) -> ImportKeyVersionResponse;
+    rotate_key(RotateKeyRequest) -> RotateKeyResponse;
+    suspend_key_version(SuspendKeyVersionRequest) -> SuspendKeyVersionResponse;
+    resume_key_version(ResumeKeyVersionRequest) -> ResumeKeyVersionResponse;
+    mark_key_version_compromised(MarkKeyVersionCompromisedRequest) -> MarkKeyVersionCompromisedResponse;
+    destroy_key_version(DestroyKeyVersionRequest) -> DestroyKeyVersionResponse;
+    reload(ReloadRequest) -> ReloadResponse;
 }
 
 fn call_error(status: &Status) -> CallError {

@@ -22,6 +22,9 @@ pub trait Decodable: Message + Default {
     /// How many elements of field 1 are decoded at most.
     const MOST_ITEMS: usize = usize::MAX;
 
+    /// Whether it holds key material, so that what it was read from is wiped as far as it is ours to wipe.
+    const HOLDS_KEYS: bool = false;
+
     /// Decodes, up to [`Self::MOST_ITEMS`]. `None`: it does not decode; why is not for the outside.
     #[must_use]
     fn from_wire(bytes: &[u8]) -> Option<Self> {
@@ -44,10 +47,22 @@ decodable! { usize::MAX =>
     SealRequest SealResponse OpenRequest OpenResponse VerifyRequest VerifyResponse ResealRequest ResealResponse
     BatchSealResponse BatchOpenResponse BatchVerifyResponse BatchResealResponse
     ListKeysRequest ListKeysResponse GetKeyRequest GetKeyResponse
+    CreateKeyRequest CreateKeyResponse ImportKeyVersionResponse RotateKeyResponse
+    SuspendKeyVersionRequest SuspendKeyVersionResponse ResumeKeyVersionRequest ResumeKeyVersionResponse
+    MarkKeyVersionCompromisedRequest MarkKeyVersionCompromisedResponse
+    DestroyKeyVersionRequest DestroyKeyVersionResponse ReloadRequest ReloadResponse
 }
 decodable! { DECODED_ITEMS =>
     BatchMintHashRequest BatchVerifyHashRequest
     BatchSealRequest BatchOpenRequest BatchVerifyRequest BatchResealRequest
+}
+
+impl Decodable for proto::ImportKeyVersionRequest {
+    const HOLDS_KEYS: bool = true;
+}
+
+impl Decodable for proto::RotateKeyRequest {
+    const HOLDS_KEYS: bool = true;
 }
 
 /// The codec that `build.rs` names for every RPC.

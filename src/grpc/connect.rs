@@ -68,8 +68,12 @@ pub(super) fn is_version_1(headers: &HeaderMap) -> bool {
 /// # Errors
 /// What does not fit, without quoting any of it.
 pub(super) fn read_json<M: Decodable + DeserializeOwned>(body: &[u8]) -> Result<M, String> {
-    let value = json::parse(body, M::MOST_ITEMS)?;
-    M::deserialize(shape::Reader(&value)).map_err(|misfit| misfit.to_string())
+    let mut value = json::parse(body, M::MOST_ITEMS)?;
+    let read = M::deserialize(shape::Reader(&value)).map_err(|misfit| misfit.to_string());
+    if M::HOLDS_KEYS {
+        value.wipe();
+    }
+    read
 }
 
 /// The answer with this message, in the caller's encoding.

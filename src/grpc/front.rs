@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Versio
 use http_body::Body;
 use prost::Message as _;
 use tonic_health::pb::{HealthCheckRequest, health_server::HealthServer};
+use zeroize::Zeroize as _;
 
 use super::{
     answer::{self, Answer, AnswerBody},
@@ -33,6 +34,13 @@ use crate::{
 
 /// How a request ends whose caller went away, or whose content broke off.
 const LEFT: Outcome = Outcome::Refused(Code::Cancelled, "CALLER_LEFT");
+
+/// How long an RPC may take whose work is done elsewhere, where ordinary ones may take no longer.
+const ORDER_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What a caller is told who has no more time for that.
+const STILL_AT_IT: &str = "the deadline passed before the answer was ready; what was begun is finished and recorded, so look what \
+                           became of it before you ask again";
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -219,7 +227,8 @@ where
     // It may have waited for as long as its connection did. Its caller has given up by now, or will have before an
     // answer is there: its other calls wait as long.
     let waited = session.lag.wait();
-    let left = asked.unwrap_or(limits.deadline).min(limits.deadline);
+    let most = if op.administers() { limits.deadline.max(ORDER_DEADLINE) } else { limits.deadline };
+    let left = asked.unwrap_or(most).min(most);
     let left = left.checked_sub(waited).ok_or(Refusal::DeadlineExceeded)?;
     let deadline = arrived + left;
     let overloaded = || Refusal::Overloaded { retry_after: SHED_RETRY };
@@ -234,6 +243,10 @@ where
     };
     // Not before it is all there: else whoever begins calls and does not go on would take the places of others.
     let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes()).ok_or_else(overloaded)?;
+    if op.administers() {
+        let message = Box::pin(order(form, op, limits, deadline, request, record)).await?;
+        return Ok(in_form(form, message));
+    }
     let (done, receipt) = {
         let slip = Slip::default();
         let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
@@ -250,10 +263,50 @@ where
     }
     let message = done?;
     record.made = true;
-    Ok(match form {
+    Ok(in_form(form, message))
+}
+
+/// An RPC whose work is done elsewhere. What is refused at once is recorded and waited for as ever; from then on the
+/// record is made where the work is done, whether or not anybody waits for the answer.
+async fn order(
+    form: Form,
+    op: Op,
+    limits: &Limits,
+    deadline: Instant,
+    request: Bytes,
+    record: &mut Record<'_>,
+) -> Result<Bytes, Fault> {
+    let (begun, receipt) = {
+        let slip = Slip::default();
+        let (session, request_id, arrived) = (record.session, record.request_id, record.arrived);
+        let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
+        let begun = rpc::order(op, form, &exchange, &request);
+        // It may have held a key. Where it is a piece of what its connection has read, it is not ours to wipe.
+        if let Ok(mut request) = request.try_into_mut() {
+            request.zeroize();
+        }
+        (begun, slip.take())
+    };
+    if let Some(receipt) = receipt {
+        record.made = true;
+        if receipt.await.is_err() {
+            return Err(Fault::Answered(status::recorded(&Refusal::Unrecorded)));
+        }
+    }
+    let ordered = begun?;
+    record.made = true;
+    match tokio::time::timeout_at(deadline.into(), ordered).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_dropped)) => Err(Fault::Answered(status::recorded(&Refusal::Internal))),
+        Err(_elapsed) => Err(Fault::Explained(Refusal::DeadlineExceeded, STILL_AT_IT.into())),
+    }
+}
+
+fn in_form(form: Form, message: Bytes) -> Answer {
+    match form {
         Form::Grpc => answer::message(message),
         Form::Connect(codec) => connect::response(codec, message),
-    })
+    }
 }
 
 /// Calls a tonic service with a message that is all there.

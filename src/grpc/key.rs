@@ -1,5 +1,7 @@
 //! `KeyService`: from its messages to the authority and back.
 
+mod change;
+
 use tonic::Status;
 
 use super::{
@@ -44,6 +46,10 @@ fn version(shown: VersionShown) -> proto::KeyVersion {
         state: state_of(shown.state).into(),
         created_at: shown.created_at,
         activates_at: shown.activates_at,
+        deactivates_at: shown.deactivates_at.unwrap_or(0),
+        suspended_at: shown.suspended_at.unwrap_or(0),
+        compromised_at: shown.compromised_at.unwrap_or(0),
+        destroyed_at: shown.destroyed_at.unwrap_or(0),
         kid: shown.kid,
         suite: shown.suite.map_or(proto::Suite::Unspecified, suite_of).into(),
     }

@@ -60,6 +60,14 @@ impl Route {
             KEY_SERVICE if reach == Reach::Admin => match method {
                 "ListKeys" => Self::Call(Op::ListKeys),
                 "GetKey" => Self::Call(Op::GetKey),
+                "CreateKey" => Self::Call(Op::CreateKey),
+                "ImportKeyVersion" => Self::Call(Op::ImportKeyVersion),
+                "RotateKey" => Self::Call(Op::RotateKey),
+                "SuspendKeyVersion" => Self::Call(Op::SuspendKeyVersion),
+                "ResumeKeyVersion" => Self::Call(Op::ResumeKeyVersion),
+                "MarkKeyVersionCompromised" => Self::Call(Op::MarkKeyVersionCompromised),
+                "DestroyKeyVersion" => Self::Call(Op::DestroyKeyVersion),
+                "Reload" => Self::Call(Op::Reload),
                 _ => Self::Unknown,
             },
             "grpc.health.v1.Health" => match method {

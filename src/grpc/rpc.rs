@@ -1,10 +1,13 @@
 //! The RPCs as a table: from an operation and the bytes of a request to the bytes of its answer, in either encoding.
-//! Every RPC here takes one message and gives one, at once, so none of the machinery for streams is needed: its
+//! Every RPC here takes one message and gives one, nearly all at once, so none of the machinery for streams is needed: its
 //! boxes and state machines would cost more than a mint does.
+
+use std::marker::PhantomData;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::{
@@ -38,6 +41,59 @@ pub(super) trait Rpc: Decodable + DeserializeOwned {
     fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status>;
 }
 
+/// A request whose work is done by somebody else, who answers later.
+pub(super) trait Order: Decodable + DeserializeOwned {
+    /// The answer's message.
+    type Answer: Message + Serialize + 'static;
+
+    /// Hands the work over, with `reply` to be called when it is done.
+    fn begin(self, exchange: &Exchange<'_>, reply: Reply<Self::Answer>) -> Result<(), Status>;
+}
+
+/// The bytes of an answer that is on its way; where it is dropped without one, something of ours broke.
+pub(super) type Ordered = oneshot::Receiver<Result<Bytes, Fault>>;
+
+/// Where the answer to an order goes.
+pub(super) struct Reply<A> {
+    form: Form,
+    to: oneshot::Sender<Result<Bytes, Fault>>,
+    answer: PhantomData<fn(A)>,
+}
+
+impl<A: Message + Serialize> Reply<A> {
+    /// Gives it; to nobody, where the caller has left.
+    pub(super) fn give(self, done: Result<A, Refusal>) {
+        let encoded = match done {
+            Ok(answer) => encoded(self.form, &answer),
+            Err(refusal) => Err(Fault::Answered(status::recorded(&refusal))),
+        };
+        let _ = self.to.send(encoded);
+    }
+}
+
+/// Begins the RPC on a request's body, for those that [`Op::administers`] names.
+pub(super) fn order(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<Ordered, Fault> {
+    let begin = match op {
+        Op::CreateKey => begin::<proto::CreateKeyRequest>,
+        Op::ImportKeyVersion => begin::<proto::ImportKeyVersionRequest>,
+        Op::RotateKey => begin::<proto::RotateKeyRequest>,
+        Op::SuspendKeyVersion => begin::<proto::SuspendKeyVersionRequest>,
+        Op::ResumeKeyVersion => begin::<proto::ResumeKeyVersionRequest>,
+        Op::MarkKeyVersionCompromised => begin::<proto::MarkKeyVersionCompromisedRequest>,
+        Op::DestroyKeyVersion => begin::<proto::DestroyKeyVersionRequest>,
+        Op::Reload => begin::<proto::ReloadRequest>,
+        _ => return Err(Refusal::UnknownMethod.into()),
+    };
+    begin(form, exchange, body)
+}
+
+fn begin<M: Order>(form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<Ordered, Fault> {
+    let request = request::<M>(form, body)?;
+    let (to, ordered) = oneshot::channel();
+    request.begin(exchange, Reply { form, to, answer: PhantomData }).map_err(Fault::Answered)?;
+    Ok(ordered)
+}
+
 /// Runs the RPC on a request's body; gives the body of the answer.
 pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<Bytes, Fault> {
     let run = match op {
@@ -55,7 +111,18 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         Op::BatchReseal => answer::<proto::BatchResealRequest>,
         Op::ListKeys => answer::<proto::ListKeysRequest>,
         Op::GetKey => answer::<proto::GetKeyRequest>,
-        Op::HealthCheck | Op::HealthWatch | Op::Reflection | Op::Unknown => return Err(Refusal::UnknownMethod.into()),
+        Op::CreateKey
+        | Op::ImportKeyVersion
+        | Op::RotateKey
+        | Op::SuspendKeyVersion
+        | Op::ResumeKeyVersion
+        | Op::MarkKeyVersionCompromised
+        | Op::DestroyKeyVersion
+        | Op::Reload
+        | Op::HealthCheck
+        | Op::HealthWatch
+        | Op::Reflection
+        | Op::Unknown => return Err(Refusal::UnknownMethod.into()),
     };
     run(form, exchange, body)
 }
@@ -76,27 +143,35 @@ pub(super) fn batch<'r, I, Q, T, R>(
 }
 
 fn answer<M: Rpc>(form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<Bytes, Fault> {
-    let request = match form {
+    let request = request::<M>(form, body)?;
+    let answer = request.run(exchange).map_err(Fault::Answered)?;
+    encoded(form, &answer)
+}
+
+fn request<M: Decodable + DeserializeOwned>(form: Form, body: &[u8]) -> Result<M, Fault> {
+    match form {
         Form::Grpc => proto_request::<M>(body.get(PREFIX..).unwrap_or_default()),
         Form::Connect(connect::Codec::Proto) => proto_request::<M>(body),
         Form::Connect(connect::Codec::Json) => {
             connect::read_json::<M>(body).map_err(|problem| Fault::Explained(Refusal::Undecodable, problem))
         }
-    }?;
-    let answer = request.run(exchange).map_err(Fault::Answered)?;
+    }
+}
+
+fn encoded(form: Form, answer: &(impl Message + Serialize)) -> Result<Bytes, Fault> {
     match form {
-        Form::Grpc => Ok(framed(&answer)),
+        Form::Grpc => Ok(framed(answer)),
         Form::Connect(connect::Codec::Proto) => Ok(answer.encode_to_vec().into()),
         Form::Connect(connect::Codec::Json) => {
             // The use case has made its record.
-            serde_json::to_vec(&answer)
+            serde_json::to_vec(answer)
                 .map(Bytes::from)
                 .map_err(|_| Fault::Answered(status::recorded(&Refusal::Internal)))
         }
     }
 }
 
-fn proto_request<M: Rpc>(body: &[u8]) -> Result<M, Fault> {
+fn proto_request<M: Decodable>(body: &[u8]) -> Result<M, Fault> {
     M::from_wire(body).ok_or_else(|| Refusal::Undecodable.into())
 }
 

@@ -168,4 +168,13 @@ impl Exchange<'_> {
         }
         self.work(work)
     }
+
+    /// Hands work over that is done, and recorded, elsewhere.
+    pub(super) fn order(
+        &self,
+        order: impl FnOnce(&Arc<Authority>, Call<'_>, Instant) -> Result<(), Refusal>,
+    ) -> Result<(), Status> {
+        let deadline = self.deadline;
+        self.work(|_, call| order(&self.session.transport.authority.0, call, deadline))
+    }
 }

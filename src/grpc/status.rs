@@ -56,6 +56,8 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         | Refusal::UnknownDomain
         | Refusal::UnknownApp
         | Refusal::UnknownKey
+        | Refusal::UnknownVersion
+        | Refusal::Keys(..)
         | Refusal::NoActiveVersion
         | Refusal::SealLimitReached
         | Refusal::MessageTooLarge { .. }
@@ -166,6 +168,7 @@ const fn code(code: audit::Code) -> Code {
         audit::Code::InvalidArgument => Code::InvalidArgument,
         audit::Code::DeadlineExceeded => Code::DeadlineExceeded,
         audit::Code::NotFound => Code::NotFound,
+        audit::Code::AlreadyExists => Code::AlreadyExists,
         audit::Code::PermissionDenied => Code::PermissionDenied,
         audit::Code::ResourceExhausted => Code::ResourceExhausted,
         audit::Code::FailedPrecondition => Code::FailedPrecondition,
@@ -192,7 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::policy::VerbName;
+    use crate::{authority::KeysProblem, policy::VerbName};
 
     #[test]
     fn every_refusal_has_its_code_reason_and_domain() {
@@ -202,6 +205,10 @@ mod tests {
             Refusal::UnknownDomain,
             Refusal::UnknownApp,
             Refusal::UnknownKey,
+            Refusal::UnknownVersion,
+            Refusal::Keys(KeysProblem::Exists, "there is one".into()),
+            Refusal::Keys(KeysProblem::Incomplete, "not in force".into()),
+            Refusal::Keys(KeysProblem::Unwritable, "no room".into()),
             Refusal::invalid("client", "too small"),
             Refusal::TtlTooLong { field: "ttl", limit: 900, whose: "domain" },
             Refusal::TokenTooLong { limit: 8183 },

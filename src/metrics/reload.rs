@@ -76,6 +76,12 @@ impl Reloads {
         self.polls.inc();
     }
 
+    /// Notes that keys were changed, and serve so. It says nothing of a configuration on disk that was refused.
+    pub fn changed_keys(&self, at: UnixSeconds) {
+        self.total.with_label_values(&["swapped"]).inc();
+        self.last_at.set(at.0);
+    }
+
     /// Notes that what lies on disk of this kind serves.
     pub fn serves(&self, what: Reloaded) {
         self.refused[what as usize].store(false, Ordering::Relaxed);

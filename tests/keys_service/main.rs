@@ -8,17 +8,20 @@
     reason = "tests fail loudly and say what they skip"
 )]
 
+mod changing;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../tls/guarded.rs"]
 mod guarded;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../tls/issuer.rs"]
 mod issuer;
+mod killing;
 mod looking;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../tls/peer.rs"]
 mod peer;
 mod reach;
+mod secrecy;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../it/service.rs"]
 mod service;

@@ -7,6 +7,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
+use zeroize::Zeroize as _;
 
 /// More members than any message has fields, in both of their spellings.
 const MOST_MEMBERS: usize = 64;
@@ -23,6 +24,18 @@ pub(super) enum Json {
     Array(Vec<Json>),
     /// Members in the order they came in, without those that are `null`.
     Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Wipes every text in it.
+    pub(super) fn wipe(&mut self) {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Signed(_) | Self::Unsigned(_) | Self::Float(_) => {}
+            Self::Text(text) => text.zeroize(),
+            Self::Array(items) => items.iter_mut().for_each(Self::wipe),
+            Self::Object(members) => members.iter_mut().for_each(|(_, value)| value.wipe()),
+        }
+    }
 }
 
 /// Reads one value. A member `items` of the outermost object is cut after `most_items`, as its protobuf form is.
@@ -162,6 +175,13 @@ mod tests {
         }
         assert!(parse(b"{\"a\":\"\xff\"}", usize::MAX).is_err());
         assert!(read(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn a_wiped_value_holds_no_text() {
+        let mut value = read(r#"{"a":["PLANTED",{"b":"PLANTED"}]}"#).unwrap();
+        value.wipe();
+        assert!(!format!("{value:?}").contains("PLANTED"));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 
 use std::fmt;
 
+use zeroize::Zeroize as _;
+
 use super::generated::{
-    Label, MintHashResponse, OpenRequest, OpenResponse, ResealRequest, ResealResponse, SealRequest, SealResponse,
-    TokenClaims, VerifyHashRequest, VerifyRequest, verify_hash_request::Origin,
+    ImportKeyVersionRequest, Label, MintHashResponse, OpenRequest, OpenResponse, ResealRequest, ResealResponse,
+    RotateKeyRequest, SealRequest, SealResponse, TokenClaims, VerifyHashRequest, VerifyRequest,
+    verify_hash_request::Origin,
 };
 
 /// Stands in for bytes that must not be shown.
@@ -85,6 +88,51 @@ impl fmt::Debug for SealResponse {
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Label").field("name", &self.name).field("value", &hidden(&self.value)).finish()
+    }
+}
+
+/// Not even how long it is: a short secret is a weak one.
+struct Secret;
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+impl fmt::Debug for ImportKeyVersionRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImportKeyVersionRequest")
+            .field("key", &self.key)
+            .field("kind", &self.kind)
+            .field("secret", &Secret)
+            .field("suite", &self.suite)
+            .field("activates_at", &self.activates_at)
+            .finish()
+    }
+}
+
+impl fmt::Debug for RotateKeyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotateKeyRequest")
+            .field("key", &self.key)
+            .field("secret", &self.secret.as_ref().map(|_| Secret))
+            .field("suite", &self.suite)
+            .field("activates_at", &self.activates_at)
+            .finish()
+    }
+}
+
+// However such a message ends, its secret is wiped.
+impl Drop for ImportKeyVersionRequest {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl Drop for RotateKeyRequest {
+    fn drop(&mut self) {
+        self.secret.zeroize();
     }
 }
 

@@ -1,0 +1,165 @@
+//! Changes to keys while the service runs: one thread takes one order after the other, changes the keyring on disk as
+//! `countersign keys` does, and swaps in what it then holds. Nobody else in this process writes the keyring, and no
+//! connection waits for its disk.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
+    thread,
+};
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use super::{
+    Protections,
+    reload::{self, Reloader},
+};
+use crate::{
+    authority::{Authority, Edit, Edited, Keeper, KeysProblem, Order, Refusal, Task, stopping},
+    clock::UnixSeconds,
+    config::Config,
+    crypto::aead::Suite,
+    http::Readiness,
+    keyring::KeyKind,
+    keystore::{self, Change, Import, KeystoreError, Rotation, Step},
+    metrics::Metrics,
+};
+
+/// Where the answer to an ordered reload goes: the keyring's generation, or why what the files hold is not taken.
+pub(super) type ReloadOrder = oneshot::Sender<Result<u64, String>>;
+
+/// Whom keys are changed by.
+pub(super) struct Custodian {
+    pub(super) reloader: Arc<Mutex<Reloader>>,
+    pub(super) authority: Arc<Authority>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Arc<Readiness>,
+    /// Without the keys' memory.
+    pub(super) protections: Protections,
+    /// To the one who reloads everything.
+    pub(super) reloads: UnboundedSender<ReloadOrder>,
+}
+
+impl Custodian {
+    /// Starts the thread. It ends with the process: what it is at when that comes is whole on disk, or not there at all.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub(super) fn start(mut self, tasks: Receiver<Task>) -> io::Result<()> {
+        let work = move || {
+            for task in tasks {
+                // The panic hook has reported it; the next order is another one.
+                let _ = catch_unwind(AssertUnwindSafe(|| task(&mut self)));
+            }
+        };
+        thread::Builder::new().name("custodian".into()).spawn(work).map(drop)
+    }
+}
+
+impl Keeper for Custodian {
+    fn edit(&mut self, order: Order, now: UnixSeconds) -> Result<Edited, Refusal> {
+        let mut reloader = self.reloader.lock().unwrap_or_else(PoisonError::into_inner);
+        let dev = reloader.is_dev();
+        let (changed, in_force) = reloader.edit(&self.authority, |config| change(config, dev, order, now));
+        drop(reloader);
+        let lacks = match in_force {
+            None => None,
+            Some(Ok(())) => {
+                self.metrics.reloads.changed_keys(now);
+                // It may have taken more memory for keys.
+                self.readiness.set_protections(self.protections.clone().with_key_memory().lines());
+                None
+            }
+            Some(Err(problem)) => {
+                reload::note_refusal(&problem, "custodian", now, &self.authority, &self.metrics, &self.readiness);
+                Some(format!("it is not in force: {problem}"))
+            }
+        };
+        let Change { name, generation, number, warnings, .. } = changed.map_err(|error| refusal(&error))?;
+        tracing::info!(key = %name, version = number, generation, "changed a key");
+        Ok(Edited { number, generation, warnings: warnings.iter().map(ToString::to_string).collect(), lacks })
+    }
+
+    fn reload(&mut self) -> Result<u64, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.reloads.send(answer).map_err(|_| stopping())?;
+        let outcome = answered.blocking_recv().map_err(|_| stopping())?;
+        outcome.map_err(|problem| Refusal::Keys(KeysProblem::ReloadRefused, problem))
+    }
+}
+
+/// Makes the change on disk.
+fn change(config: &Config, dev: bool, order: Order, now: UnixSeconds) -> Result<Change, KeystoreError> {
+    let Order { key, edit } = order;
+    let at = |seconds: Option<i64>| seconds.map(UnixSeconds);
+    let later = now.plus(config.propagation);
+    let location = &config.keyring;
+    match edit {
+        Edit::Create { suite, activates_at } => {
+            keystore::create(location, &key, KeyKind::Hat1, suite, at(activates_at), now)
+        }
+        Edit::Import { kind: KeyKind::LiveAuth, suite: Some(_), .. } => Err(KeystoreError::SuiteOfLiveAuth(key)),
+        Edit::Import { kind, secret, suite, activates_at } => {
+            let suite = suite.unwrap_or(Suite::Aes256Gcm);
+            let activates_at = at(activates_at);
+            keystore::import(
+                location,
+                &Import { name: &key, kind, suite, secret, activates_at, allow_sample: dev },
+                now,
+            )
+        }
+        Edit::Rotate { secret, suite, activates_at } => {
+            let activates_at = at(activates_at).unwrap_or(later);
+            keystore::rotate(location, Rotation { name: &key, secret, suite, activates_at, allow_sample: dev }, now)
+        }
+        Edit::Suspend(number) => keystore::suspend(location, &key, number, now),
+        Edit::Resume(number) => keystore::resume(location, &key, number, later, now),
+        Edit::MarkCompromised(number) => keystore::mark_compromised(location, &key, number, now),
+        Edit::Destroy { number, force: _ } => keystore::destroy(location, &key, number, now),
+    }
+}
+
+/// What the caller is told of a change that could not be made.
+fn refusal(error: &KeystoreError) -> Refusal {
+    let keys = |problem| Refusal::Keys(problem, error.to_string());
+    let invalid = |field| Refusal::invalid(field, error.to_string());
+    match error {
+        KeystoreError::NoKey(_) => Refusal::UnknownKey,
+        KeystoreError::NoVersion(..) => Refusal::UnknownVersion,
+        KeystoreError::KeyExists(_) => keys(KeysProblem::Exists),
+        KeystoreError::NotAllowed(..) => keys(KeysProblem::StateForbids),
+        KeystoreError::Staged(..) | KeystoreError::NotDue(_) => keys(KeysProblem::AlreadyStaged),
+        KeystoreError::Ring(_) => keys(KeysProblem::Unsound),
+        KeystoreError::OtherKind(..) => invalid("kind"),
+        KeystoreError::SuiteOfLiveAuth(_) => invalid("suite"),
+        KeystoreError::LiveAuthIsGiven(_)
+        | KeystoreError::LiveAuthLength(_)
+        | KeystoreError::Hat1Length
+        | KeystoreError::SampleSecret => invalid("secret"),
+        KeystoreError::ActivatesInThePast | KeystoreError::ActivatesTooLate => invalid("activates_at"),
+        KeystoreError::Write(Step::FlushFolder, ..) => keys(KeysProblem::Incomplete),
+        KeystoreError::Busy(_) | KeystoreError::Write(..) => keys(KeysProblem::Unwritable),
+        KeystoreError::NoRandomness => Refusal::Internal,
+        KeystoreError::Missing(..)
+        | KeystoreError::Unreadable(..)
+        | KeystoreError::NotAFile(..)
+        | KeystoreError::Loose(..)
+        | KeystoreError::ForeignOwner(..)
+        | KeystoreError::TooLarge(..)
+        | KeystoreError::KekTooShort(_)
+        | KeystoreError::Truncated(_)
+        | KeystoreError::NotJson(..)
+        | KeystoreError::NotOurs(..)
+        | KeystoreError::Format(..)
+        | KeystoreError::WrongKek { .. }
+        | KeystoreError::Altered(_)
+        | KeystoreError::KidDiffers(..)
+        | KeystoreError::RolledBack { .. }
+        | KeystoreError::RecordAltered(_)
+        | KeystoreError::Exists(_)
+        | KeystoreError::SamePath(_)
+        | KeystoreError::Kek(_)
+        | KeystoreError::KeyMemory(_) => keys(KeysProblem::Unusable),
+    }
+}

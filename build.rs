@@ -40,6 +40,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .skip_debug(SECRET_MESSAGES.iter().map(|message| format!(".countersign.v1.{message}")))
         .compile_fds(descriptors)?;
 
+    // What the keystore says to a Kubernetes KMS plugin: others' protocol, and no part of our API.
+    println!("cargo:rerun-if-changed=src/keystore/kms/v2.proto");
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .build_server(false)
+        .skip_debug([".v2.EncryptRequest", ".v2.DecryptResponse"])
+        .compile_fds(protox::compile(["v2.proto"], ["src/keystore/kms"])?)?;
+
     pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".countersign.v1"])?;
     Ok(())
 }

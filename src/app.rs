@@ -5,6 +5,7 @@ pub mod confinement;
 mod custodian;
 pub mod dev;
 mod idle;
+mod kek;
 mod ledger;
 mod log;
 mod reload;
@@ -42,6 +43,9 @@ use crate::{
 use custodian::Custodian;
 use reload::{Cause, Looked, Reloader};
 use tls::Doors;
+
+/// How long a start waits for what opens the keyring, where that is a process beside this one.
+const KEK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What differs between `serve` and `dev`.
 pub struct Options {
@@ -107,7 +111,7 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     if config.require_mlock {
         arena::require_locked().map_err(|refused| Failure::usage(refused.to_string()))?;
     }
-    config.keyring.kek.prepare().map_err(|error| Failure::usage(error.to_string()))?;
+    config.keyring.kek.prepare(KEK_PATIENCE).map_err(|error| Failure::usage(error.to_string()))?;
     // What needs the world outside is done first: looking at the machine, and binding. Sockets are bound before there
     // are threads, too: a socket's mode is born under a umask, which threads share.
     let clock = Clock::system();
@@ -251,6 +255,7 @@ async fn serve(
 
     doors.show(&metrics);
     idle::give_back_the_start();
+    let keeper = kek::watch(&config, &metrics, &readiness);
     let reloader = Arc::new(Mutex::new(reloader));
     let (reloads, mut ordered) = mpsc::unbounded_channel();
     let custodian = Custodian {
@@ -309,6 +314,9 @@ async fn serve(
     // Probes and scrapers are answered while calls finish, so that the drain can be watched.
     server.drain(config.drain).await;
     web.abort();
+    if let Some(keeper) = keeper {
+        keeper.abort();
+    }
     authority.ledger().into_iter().for_each(Ledger::close);
     authority.journal().into_iter().for_each(Journal::close);
     tracing::info!("stopped");

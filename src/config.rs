@@ -153,6 +153,8 @@ mod tests {
             ("[keyring]\nkek_file = \"\"", "names no source"),
             ("[keyring]\nkek_credential = \"../kek\"", "kek_credential"),
             ("[keyring]\nkek_passphrase_fd = 2", "kek_passphrase_fd"),
+            ("[keyring]\nkek_kms_socket = \"s\"\nkek_kms_timeout = \"0s\"", "kek_kms_timeout"),
+            ("[keyring]\nkek_kms_poll = \"never\"", "kek_kms_poll"),
             ("[limits]\ndeadline = \"0s\"", "deadline"),
             ("[hub]\nseal_alarm = 10\nseal_limit = 5", "seal_alarm"),
             ("[[liveauth.domains]]\nname = \"a.example\"\nkey = \"k\"\nttl = \"2h\"", "ttl"),
@@ -203,6 +205,8 @@ mod tests {
         assert_eq!(kek("kek_file = \"kek\""), "the KEK file \"/etc/kek\"");
         assert_eq!(kek("kek_credential = \"kek\""), "the credential kek");
         assert_eq!(kek("kek_file = \"\"\nkek_credential = \"kek\""), "the credential kek");
+        assert_eq!(kek("kek_kms_socket = \"/run/kms.sock\""), "the KMS plugin at \"/run/kms.sock\"");
+        assert_eq!(kek("kek_kms_socket = \"unix:///run/kms.sock\""), "the KMS plugin at \"/run/kms.sock\"");
         assert_eq!(kek("kek_passphrase_fd = 3"), "the passphrase from file descriptor 3");
     }
 

@@ -50,6 +50,7 @@ pub struct Readiness {
     ready: AtomicBool,
     reload_problem: ArcSwapOption<String>,
     tls_problem: ArcSwapOption<String>,
+    kek_problem: ArcSwapOption<String>,
     protections: ArcSwapOption<String>,
 }
 
@@ -67,6 +68,11 @@ impl Readiness {
     /// Says why certificates that lie on disk do not serve; `None` once they do.
     pub fn set_tls_problem(&self, problem: Option<String>) {
         self.tls_problem.store(problem.map(Arc::new));
+    }
+
+    /// Says what is wrong with what opens the keyring; `None` where nothing is.
+    pub fn set_kek_problem(&self, problem: Option<String>) {
+        self.kek_problem.store(problem.map(Arc::new));
     }
 
     /// Says what protects the process and what does not: whole lines, without anything secret.
@@ -225,6 +231,10 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
         None => "tls: ok".to_owned(),
         Some(problem) => format!("tls: {problem}"),
     };
+    let kek = match shown.readiness.kek_problem.load().as_deref() {
+        None => "kek: ok".to_owned(),
+        Some(problem) => format!("kek: {problem}"),
+    };
     let now = shown.authority.clock().now();
     let keys = shown.authority.state().keys();
     let idle: Vec<&str> = keys.iter().filter(|key| key.active(now).is_none()).map(|key| key.name.as_str()).collect();
@@ -237,7 +247,7 @@ async fn show_readiness(State(shown): State<Shown>, RawQuery(query): RawQuery) -
     let protections = protections.as_deref().map_or("", String::as_str);
     let journal = journal_line(shown.authority.journal());
     let ledger = ledger_line(shown.authority.ledger(), now);
-    (status, format!("{word}\n{reload}\n{tls}\n{keys}\n{journal}\n{ledger}\n{protections}")).into_response()
+    (status, format!("{word}\n{reload}\n{tls}\n{kek}\n{keys}\n{journal}\n{ledger}\n{protections}")).into_response()
 }
 
 fn journal_line(journal: Option<&Journal>) -> String {

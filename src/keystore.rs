@@ -9,6 +9,7 @@ mod edit;
 mod error;
 mod file;
 mod kek;
+mod kms;
 mod open;
 mod place;
 mod record;
@@ -24,7 +25,11 @@ pub use edit::{
 };
 pub use error::{KeystoreError, Part, Step};
 pub use file::{is_open_to_others, read_secret, strip_newline};
-pub use kek::{CREDENTIALS_DIRECTORY, KekProblem, KekSource, PASSPHRASE_MAX, PASSPHRASE_MIN, Passphrase};
+pub use kek::{
+    CREDENTIALS_DIRECTORY, KekProblem, KekSource, KekState, PASSPHRASE_MAX, PASSPHRASE_MIN, Passphrase,
+    state as kek_state,
+};
+pub use kms::{KMS_TIMEOUT, Kms, KmsProblem, KmsStatus};
 pub use record::note_generation;
 pub use rewrap::{Inner, Rewrapped, rewrap};
 pub use warning::{SHORT_SECRET, Warning};

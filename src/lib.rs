@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cli · app · config                          compose     runtimes, signals, exit codes
-//! grpc · http                                 transport   async; tonic, prost, axum and hyper stop here
+//! grpc · http                                 transport   async; tonic, prost, axum and hyper stop here, but for keystore/kms
 //! authority                                   use cases   permit -> act -> record
 //! ledger · keystore · metrics · audit         effects     one kind of outside world each
 //! liveauth · hub · keyring · policy · verdict domain      pure: time, keys and randomness are arguments

@@ -3,12 +3,14 @@
 
 mod calls;
 mod journal;
+mod kek;
 mod keys;
 mod ledger;
 mod reload;
 mod tls;
 mod transport;
 
+pub use kek::{KekFound, KekMetrics};
 pub use ledger::{LedgerCounters, LedgerFault};
 pub use reload::{ReloadResult, Reloaded, Reloads};
 pub use tls::{Handshake, Handshakes, TlsDates};
@@ -40,6 +42,8 @@ pub struct Metrics {
     pub journal: Arc<audit::Counters>,
     /// The ledger, kept by itself; shown where there is one.
     pub ledger: Arc<LedgerCounters>,
+    /// What opens the keyring, kept by whoever asks it.
+    pub kek: KekMetrics,
     /// Reloads, kept by whoever reloads.
     pub reloads: Reloads,
     /// The dates of certificates and CRLs, kept by whoever loads them.
@@ -58,6 +62,7 @@ impl Metrics {
         let transport = Arc::new(TransportCounters::default());
         let calls = Arc::new(calls::Calls::default());
         register(&registry, calls::Shown::new(Arc::clone(&calls)));
+        let kek = KekMetrics::new(&registry);
         let reloads = Reloads::new(&registry);
         let tls = TlsDates::new(&registry);
         let ledger = Arc::new(LedgerCounters::default());
@@ -68,7 +73,7 @@ impl Metrics {
         register(&registry, journal::Journal::new(Arc::clone(&journal)));
         register(&registry, ProcessCollector::for_self());
         register(&registry, build_info());
-        Self { registry, calls, keys, transport, journal, ledger, reloads, tls }
+        Self { registry, calls, keys, transport, journal, ledger, kek, reloads, tls }
     }
 
     /// Counts a call.

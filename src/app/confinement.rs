@@ -29,6 +29,8 @@ pub enum Access {
     Write,
     /// Make and remove sockets, and connect to them.
     Sockets,
+    /// Connect to sockets.
+    Connect,
     /// Remove folders that are empty.
     RemoveFolders,
 }
@@ -41,6 +43,7 @@ impl Access {
                 make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile})
             }
             Self::Sockets => make_bitflags!(AccessFs::{MakeSock | RemoveFile | ResolveUnix}),
+            Self::Connect => make_bitflags!(AccessFs::{ResolveUnix}),
             Self::RemoveFolders => make_bitflags!(AccessFs::{RemoveDir}),
         }
     }
@@ -60,6 +63,9 @@ impl Confinement {
         needed.folders_of(&config.keyring.keyring, Access::Write);
         if let Some(kek) = config.keyring.kek.file() {
             needed.folders_of(&kek, Access::Read);
+        }
+        if let Some(kms) = config.keyring.kek.kms() {
+            needed.folders_of(kms.socket(), Access::Connect);
         }
         if let Some(journal) = &config.journal {
             // A rotation makes a new file, and a lock lies beside it.

@@ -309,6 +309,7 @@ fn same_where_it_must_be(running: &Config, new: &Config) -> Result<(), String> {
         ("listen.drain", running.drain == new.drain),
         ("http.address", running.http == new.http),
         ("keyring.path", running.keyring.keyring == new.keyring.keyring),
+        ("keyring.kek_kms_poll", running.kek_poll == new.kek_poll),
         ("keyring.kek_…", running.keyring.kek == new.keyring.kek),
         ("keyring.writable", running.writable == new.writable),
         ("memory.require_mlock", running.require_mlock == new.require_mlock),

@@ -24,7 +24,7 @@ use crate::{
 /// Make and look after the keyring: the sealed file that holds every secret.
 ///
 /// A keyring is one sealed document. It is opened with a key-encryption key (KEK): the content of a second file or of
-/// a systemd credential, or a passphrase. Without it, nobody reads a secret out of the keyring, and neither do you. Keep
+/// a systemd credential, a passphrase, or what a Kubernetes KMS plugin holds. Without it, nobody reads a secret out of the keyring, and neither do you. Keep
 /// the two on different disks and in different backups.
 ///
 /// A change is written beside the keyring and then put in its place, so a full disk or a crash leaves the previous
@@ -91,7 +91,9 @@ Examples:
   countersign keys init --config /etc/countersign/config.toml
   countersign keys init --keyring /var/lib/countersign/keyring \\
       --kek-file /etc/countersign/kek
-  countersign keys init --keyring /var/lib/countersign/keyring --kek-passphrase";
+  countersign keys init --keyring /var/lib/countersign/keyring --kek-passphrase
+  countersign keys init --keyring /var/lib/countersign/keyring \\
+      --kek-kms-socket /run/kms/kms.sock";
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
@@ -323,8 +325,14 @@ fn refused(error: &KeystoreError) -> Failure {
         | KeystoreError::ActivatesInThePast
         | KeystoreError::ActivatesTooLate
         | KeystoreError::Ring(_)
-        | KeystoreError::KeyMemory(_)
-        | KeystoreError::Kek(_) => 2,
+        | KeystoreError::KeyMemory(_) => 2,
+        KeystoreError::Kek(problem) => {
+            if problem.is_unavailable() {
+                4
+            } else {
+                2
+            }
+        }
         KeystoreError::Busy(_) | KeystoreError::Write(..) => 4,
         KeystoreError::NoRandomness => 70,
     };

@@ -1,7 +1,7 @@
 //! `[keyring] kek_…`: what opens the keyring. Exactly one source is named.
 
-use super::raw;
-use crate::keystore::{KekSource, Passphrase};
+use super::{raw, typed::span};
+use crate::keystore::{KekSource, Kms, Passphrase};
 
 /// The settings with the default source taken out where the file names another and leaves the default alone.
 pub(super) fn settled(mut raw: raw::Raw, text: &str) -> raw::Raw {
@@ -25,6 +25,12 @@ pub(super) fn source(
         ["keyring.kek_passphrase_fd"] if raw.kek_passphrase_fd >= 3 => {
             Ok(KekSource::Passphrase(Passphrase::from_descriptor(raw.kek_passphrase_fd)))
         }
+        ["keyring.kek_kms_socket"] => {
+            // Kubernetes' own configuration writes unix:///path.
+            let socket = raw.kek_kms_socket.strip_prefix("unix://").unwrap_or(&raw.kek_kms_socket);
+            let timeout = span(&raw.kek_kms_timeout, "keyring.kek_kms_timeout")?;
+            Ok(KekSource::Kms(Kms::new(path(socket, "keyring.kek_kms_socket")?, timeout)))
+        }
         ["keyring.kek_passphrase_fd"] => Err(format!(
             "keyring.kek_passphrase_fd is {}; a file descriptor from 3 on is needed, or 0 for none",
             raw.kek_passphrase_fd
@@ -42,6 +48,7 @@ fn named(raw: &raw::Keyring) -> Vec<&'static str> {
         ("keyring.kek_file", !raw.kek_file.is_empty()),
         ("keyring.kek_credential", !raw.kek_credential.is_empty()),
         ("keyring.kek_passphrase_fd", raw.kek_passphrase_fd != 0),
+        ("keyring.kek_kms_socket", !raw.kek_kms_socket.is_empty()),
     ]
     .into_iter()
     .filter_map(|(setting, named)| named.then_some(setting))

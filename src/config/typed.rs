@@ -52,6 +52,8 @@ pub struct Config {
     pub rotations: Vec<Interval>,
     /// Whether the service changes the keyring when it is asked to.
     pub writable: bool,
+    /// How often a KMS plugin is asked how it is.
+    pub kek_poll: Duration,
     /// Whether keys must lie in locked memory.
     pub require_mlock: bool,
     /// Whether the process confines itself.
@@ -280,6 +282,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         propagation,
         rotations: rotation::intervals(&raw.keyring, propagation, &domains)?,
         writable: raw.keyring.writable,
+        kek_poll: span(&raw.keyring.kek_kms_poll, "keyring.kek_kms_poll")?,
         require_mlock: raw.memory.require_mlock,
         landlock,
         journal: raw.journal.enabled.then(|| journal::check(&raw.journal, path)).transpose()?,

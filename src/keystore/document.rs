@@ -4,7 +4,8 @@
 //! { "format": "countersign-keyring", "version": 1,
 //!   "keyring_id": 32 hex digits, "created_at": Unix seconds, "generation": from 1, rising,
 //!   "kek": { "source": "file" | "credential", "nonce", "wrapped" }                               the document key
-//!       or { "source": "passphrase", "salt", "memory_kib", "passes", "lanes", "nonce", "wrapped" },
+//!       or { "source": "passphrase", "salt", "memory_kib", "passes", "lanes", "nonce", "wrapped" }
+//!       or { "source": "kms", "key_id", "annotations": { name: base64 }, "ciphertext" },
 //!   "service_secret": { "nonce", "wrapped" },
 //!   "keys": [ { "name", "kind", "versions": [ { "number", "created_at", "activates_at", "mark",
 //!                                               "suspended_at", "compromised_at", "destroyed_at",
@@ -15,7 +16,7 @@
 //! white space and a database's own spelling of JSON do not matter. An unknown field anywhere is refused. The times of
 //! marks are left out where there are none, so that a keyring without marks is what it was before there were times.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,8 @@ pub(super) enum KekEntry {
     Credential { nonce: String, wrapped: String },
     /// From a passphrase, by Argon2id with this salt (32 hex digits), memory (KiB), passes and lanes.
     Passphrase { salt: String, memory_kib: u32, passes: u32, lanes: u32, nonce: String, wrapped: String },
+    /// Sealed by a Kubernetes KMS v2 plugin. Ciphertext and the values of annotations are base64.
+    Kms { key_id: String, annotations: BTreeMap<String, String>, ciphertext: String },
 }
 
 impl KekEntry {
@@ -63,6 +66,7 @@ impl KekEntry {
             Self::File { .. } => "a KEK file",
             Self::Credential { .. } => "a systemd credential",
             Self::Passphrase { .. } => "a passphrase",
+            Self::Kms { .. } => "a KMS plugin",
         }
     }
 }

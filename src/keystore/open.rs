@@ -44,6 +44,7 @@ pub(super) fn document(location: &Location) -> Result<OpenedDocument, KeystoreEr
     if !key.made(&document) {
         return Err(KeystoreError::Altered(location.keyring.clone()));
     }
+    location.kek.keep(&document, &key);
     Ok(OpenedDocument { document, key, metadata })
 }
 

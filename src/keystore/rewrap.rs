@@ -72,7 +72,7 @@ fn rewrap_inner(location: &Location, to: &KekSource, inner: Inner) -> Result<Rew
     highest.check(document.generation)?;
 
     let (inner_key, key) = match inner {
-        Inner::Kept => (Secret::copied(location.kek.unwrap(&document, path)?.material()), key),
+        Inner::Kept => (location.kek.unwrap(&document, path)?, key),
         Inner::Drawn => {
             let drawn = seal::draw()?;
             let new = DocumentKey::new(drawn.expose(), &keyring_id);
@@ -96,6 +96,7 @@ fn rewrap_inner(location: &Location, to: &KekSource, inner: Inner) -> Result<Rew
         highest.hand_on(&lock, &key.record_key(), &metadata)?;
     }
     place.replace(&lock, &bytes, &metadata, Previous::Removed)?;
+    to.keep(&read, &key);
     let mut warnings: Vec<_> =
         Highest::fresh(&place, &keyring_id, key.record_key()).write(&lock, generation, &metadata).into_iter().collect();
     warnings.extend(copies(&place, &keyring_id).into_iter().map(Warning::OldCopy));

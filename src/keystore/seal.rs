@@ -3,6 +3,8 @@
 //! Every derived key has a label of its own and the keyring's id as context; every wrapped value has its public
 //! metadata as associated data. Material is decrypted in place, in the box it is decoded into.
 
+use std::sync::Arc;
+
 use base64ct::{Base64, Encoding as _};
 
 use crate::{
@@ -62,14 +64,24 @@ pub(super) fn random_hex<const N: usize>() -> Result<String, KeystoreError> {
 
 /// The document key, loaded for derivation only.
 pub(super) struct DocumentKey {
-    key: MacKey,
+    key: Arc<MacKey>,
     keyring_id: String,
 }
 
 impl DocumentKey {
     /// Loads a document key.
     pub(super) fn new(key: &[u8], keyring_id: &str) -> Self {
-        Self { key: MacKey::new(key), keyring_id: keyring_id.to_owned() }
+        Self::shared(Arc::new(MacKey::new(key)), keyring_id)
+    }
+
+    /// One that was loaded before.
+    pub(super) fn shared(key: Arc<MacKey>, keyring_id: &str) -> Self {
+        Self { key, keyring_id: keyring_id.to_owned() }
+    }
+
+    /// To be loaded no more.
+    pub(super) fn share(&self) -> Arc<MacKey> {
+        Arc::clone(&self.key)
     }
 
     /// Sets the document's MAC.

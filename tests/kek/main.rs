@@ -4,7 +4,9 @@
 
 mod credential;
 mod descriptor;
+mod kms;
 mod place;
+mod plugin;
 mod rewrap;
 #[path = "../it/service.rs"]
 #[allow(dead_code, reason = "the harness has more than these tests use")]

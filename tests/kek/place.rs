@@ -24,6 +24,8 @@ pub enum By {
     Credential(&'static str),
     /// This passphrase, on file descriptor 3.
     Passphrase(&'static str),
+    /// The plugin on the socket of that name in the folder.
+    Kms(&'static str),
 }
 
 impl By {
@@ -34,6 +36,7 @@ impl By {
             Self::File(name) => ("kek-file", at.join(name).display().to_string()),
             Self::Credential(name) => ("kek-credential", (*name).to_owned()),
             Self::Passphrase(_) => ("kek-passphrase-fd", fd.to_string()),
+            Self::Kms(name) => ("kek-kms-socket", at.join(name).display().to_string()),
         };
         vec![format!("--{to}{option}"), value]
     }
@@ -44,6 +47,7 @@ impl By {
             Self::File(name) => format!("kek_file = {name:?}"),
             Self::Credential(name) => format!("kek_credential = {name:?}"),
             Self::Passphrase(_) => "kek_passphrase_fd = 3".to_owned(),
+            Self::Kms(name) => format!("kek_kms_socket = {name:?}\nkek_kms_poll = \"1s\""),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 const OTHER_PASSPHRASE: &str = "planted words, another five of them";
 
 impl Place {
-    fn rewrap(&self, from: &By, to: Option<&By>, more: &[&str]) -> Output {
+    pub fn rewrap(&self, from: &By, to: Option<&By>, more: &[&str]) -> Output {
         let said = |by: Option<&By>| if let Some(By::Passphrase(passphrase)) = by { *passphrase } else { "" };
         let mut command = self.command(said(Some(from)), said(to));
         command.args(["keys", "rewrap", "--keyring"]).arg(self.path("keyring")).args(more);
@@ -26,7 +26,7 @@ impl Place {
         crate::place::feed(command, b"")
     }
 
-    fn document(&self) -> Value {
+    pub fn document(&self) -> Value {
         serde_json::from_slice(&fs::read(self.path("keyring")).unwrap()).unwrap()
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     cli::Failure,
     config,
     crypto::arena,
-    keystore::{KekSource, Location, PASSPHRASE_MAX, Passphrase},
+    keystore::{KMS_TIMEOUT, KekSource, Kms, Location, PASSPHRASE_MAX, Passphrase},
 };
 
 /// Where the keyring is.
@@ -54,6 +54,9 @@ pub(in crate::cli) struct KekArgs {
     /// It opens with a passphrase, which is read from this file descriptor to its end (0: standard input)
     #[arg(long, value_name = "N", requires = "keyring", value_parser = clap::value_parser!(i32).range(0..))]
     kek_passphrase_fd: Option<i32>,
+    /// It opens by the Kubernetes KMS v2 plugin on this Unix socket
+    #[arg(long, value_name = "PATH", requires = "keyring")]
+    kek_kms_socket: Option<PathBuf>,
 }
 
 impl Home {
@@ -101,13 +104,15 @@ impl PublicHome {
 impl KekArgs {
     /// The source that was named, if one was.
     pub(in crate::cli) fn source(&self, asking: Asking) -> Result<Option<KekSource>, Failure> {
-        let Self { kek_file, kek_credential, kek_passphrase, kek_passphrase_fd } = self;
+        let Self { kek_file, kek_credential, kek_passphrase, kek_passphrase_fd, kek_kms_socket } = self;
         Ok(if let Some(path) = kek_file {
             Some(KekSource::File(path.clone()))
         } else if let Some(name) = kek_credential {
             Some(credential(name)?)
         } else if *kek_passphrase {
             Some(KekSource::Passphrase(ask(asking)?))
+        } else if let Some(socket) = kek_kms_socket {
+            Some(KekSource::Kms(Kms::new(socket.clone(), KMS_TIMEOUT)))
         } else {
             kek_passphrase_fd.map(|number| KekSource::Passphrase(Passphrase::from_descriptor(number)))
         })

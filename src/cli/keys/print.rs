@@ -108,7 +108,7 @@ pub(super) fn initialised(output: Output, location: &Location, made: &Initialise
                 KekSource::Passphrase(_) => {
                     "it opens with the passphrase: without it nobody opens the keyring, so keep it elsewhere".to_owned()
                 }
-                other @ KekSource::Credential(_) => format!("it opens with {other}"),
+                other @ (KekSource::Credential(_) | KekSource::Kms(_)) => format!("it opens with {other}"),
             };
             print(&format!(
                 "made the keyring {keyring}, without keys yet\n{kek}\n\

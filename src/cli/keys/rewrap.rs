@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::{Failure, Output},
-    keystore::{self, Inner, KekSource, Location, Passphrase},
+    keystore::{self, Inner, KMS_TIMEOUT, KekSource, Kms, Location, Passphrase},
 };
 
 #[derive(clap::Args, Debug)]
@@ -39,18 +39,23 @@ struct ToArgs {
     /// Let it open with a passphrase, which is read from this file descriptor to its end (0: standard input)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     to_kek_passphrase_fd: Option<i32>,
+    /// Let it open by the Kubernetes KMS v2 plugin on this Unix socket
+    #[arg(long, value_name = "PATH")]
+    to_kek_kms_socket: Option<PathBuf>,
 }
 
 impl ToArgs {
     /// The source that was named, if one was.
     fn source(&self) -> Result<Option<KekSource>, Failure> {
-        let Self { to_kek_file, to_kek_credential, to_kek_passphrase, to_kek_passphrase_fd } = self;
+        let Self { to_kek_file, to_kek_credential, to_kek_passphrase, to_kek_passphrase_fd, to_kek_kms_socket } = self;
         Ok(if let Some(path) = to_kek_file {
             Some(KekSource::File(path.clone()))
         } else if let Some(name) = to_kek_credential {
             Some(home::credential(name)?)
         } else if *to_kek_passphrase {
             Some(KekSource::Passphrase(home::ask(Asking::New)?))
+        } else if let Some(socket) = to_kek_kms_socket {
+            Some(KekSource::Kms(Kms::new(socket.clone(), KMS_TIMEOUT)))
         } else {
             to_kek_passphrase_fd.map(|number| KekSource::Passphrase(Passphrase::from_descriptor(number)))
         })

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, os::fd::RawFd, path::PathBuf};
 
-use crate::keystore::{KekSource, PASSPHRASE_MAX, PASSPHRASE_MIN};
+use crate::keystore::{KekSource, KmsProblem, PASSPHRASE_MAX, PASSPHRASE_MIN};
 
 /// Why a key-encryption key cannot be had.
 #[derive(Debug)]
@@ -34,8 +34,18 @@ pub enum KekProblem {
     PassphraseTooLong,
     /// The keyring is wrapped with another salt than when this process started.
     PassphraseForgotten,
+    /// The plugin did not do what it was asked.
+    Kms(KekSource, KmsProblem),
     /// There is not so much memory to stretch in; KiB.
     StretchMemory(u32),
+}
+
+impl KekProblem {
+    /// Whether it lies with a process that is not there, or not well.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Kms(..))
+    }
 }
 
 #[expect(clippy::unnecessary_debug_formatting, reason = "a path may hold a newline, and an error is one line")]
@@ -87,6 +97,7 @@ impl fmt::Display for KekProblem {
                 "restart needed: the keyring was wrapped with a passphrase anew, and this process has forgotten the one \
                  it was started with"
             ),
+            Self::Kms(plugin, problem) => write!(f, "{plugin} {problem}"),
             Self::StretchMemory(kib) => {
                 write!(f, "there are no {kib} KiB of memory to stretch the passphrase in: make room and try again")
             }

@@ -17,6 +17,7 @@ const SECRET_MESSAGES: &[&str] = &[
     "ResealRequest",
     "ResealResponse",
     "TokenClaims",
+    "RevokeRequest",
     "Label",
     "ImportKeyVersionRequest",
     "RotateKeyRequest",

@@ -156,7 +156,8 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     }
     let (custody, tasks) = Custody::new(config.writable);
     let authority = Authority::new(clock, state, Arc::clone(&metrics)).with_journal(journal);
-    let authority = Arc::new(authority.with_ledger(kept).with_custody(custody));
+    let authority = authority.with_ledger(kept, loaded.users, loaded.keyring_id);
+    let authority = Arc::new(authority.with_custody(custody));
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -9,6 +9,7 @@ mod event;
 mod file;
 mod journal;
 mod lane;
+mod op;
 mod record;
 mod verify;
 mod watch;
@@ -16,8 +17,9 @@ mod writer;
 
 pub use chain::{Head, JournalKeys};
 pub use counters::{Counters, Fault};
-pub use event::{Code, Entry, Event, Op, Outcome, Subject};
+pub use event::{Code, Cut, Entry, Event, Outcome, Subject};
 pub use journal::{Durability, Journal, Serving, Settings};
 pub use lane::{Receipt, Unrecorded};
+pub use op::Op;
 pub use record::{Kind, LINE_MAX};
 pub use verify::{Finding, Report, Verifier, verify_chain};

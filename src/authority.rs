@@ -9,12 +9,14 @@ mod hub;
 mod keys;
 mod liveauth;
 mod refusal;
+mod revoke;
+mod standing;
 mod state;
 
 pub use allowance::Allowance;
 pub use answer::{
-    Batch, Claims, JudgedHash, JudgedToken, MintHash, MintedHash, OpenedToken, Origin, Present, ResealedToken, Seal,
-    SealedToken, VerifyHash,
+    Batch, Claims, Cut, JudgedHash, JudgedToken, ListRevocations, Listed, MintHash, MintedHash, OpenedToken, Origin,
+    Present, ResealedToken, Revocation, Revoke, Seal, SealedToken, VerifyHash,
 };
 pub use custody::{Changed, Custody, Edit, Edited, Keeper, KeysProblem, Order, Task, stopping};
 pub use keys::{KeyShown, KeysShown, VersionShown};
@@ -23,7 +25,7 @@ pub use state::{KeyringSeen, State};
 
 pub use crate::{
     crypto::aead::Suite,
-    hub::token::PayloadKind,
+    hub::{revocation::Kind as RevocationKind, token::PayloadKind},
     keyring::{KeyKind, State as KeyState},
     liveauth::hash::Validity,
 };
@@ -39,6 +41,7 @@ use arc_swap::ArcSwap;
 use crate::{
     audit::{Entry, Event, Journal, Op, Outcome, Receipt, Subject},
     clock::{Clock, UnixSeconds},
+    hub::revocation::UserDigests,
     ledger::Ledger,
     metrics::Metrics,
     policy::Caller,
@@ -83,13 +86,21 @@ impl Slip {
 /// What becomes of the items of a batch, and how it is recorded.
 type Answers<'s, T> = Vec<(Entry<'s>, Result<T, Refusal>)>;
 
+/// The ledger, and what goes with it.
+struct Kept {
+    ledger: Ledger,
+    digests: UserDigests,
+    /// Of the keyring whose key makes the digests.
+    keyring_id: String,
+}
+
 /// Everything that decides about calls. Shared by all workers; what changes on a reload is swapped whole.
 pub struct Authority {
     clock: Clock,
     state: ArcSwap<State>,
     metrics: Arc<Metrics>,
     journal: Option<Journal>,
-    ledger: Option<Ledger>,
+    ledger: Option<Kept>,
     custody: Option<Custody>,
 }
 
@@ -107,16 +118,17 @@ impl Authority {
         Self { journal, ..self }
     }
 
-    /// The same, with a ledger.
+    /// The same, with a ledger: from now on, tokens can be revoked. `digests` is the key by which it knows users, of the
+    /// keyring of this id.
     #[must_use]
-    pub fn with_ledger(self, ledger: Option<Ledger>) -> Self {
-        Self { ledger, ..self }
+    pub fn with_ledger(self, ledger: Option<Ledger>, digests: UserDigests, keyring_id: String) -> Self {
+        Self { ledger: ledger.map(|ledger| Kept { ledger, digests, keyring_id }), ..self }
     }
 
     /// The ledger, if there is one.
     #[must_use]
     pub fn ledger(&self) -> Option<&Ledger> {
-        self.ledger.as_ref()
+        self.ledger.as_ref().map(|kept| &kept.ledger)
     }
 
     /// The same, with a way to whom keys are changed by.

@@ -24,6 +24,7 @@ mod presence;
 pub mod proto;
 mod reflection;
 mod request_id;
+mod revocation;
 mod route;
 mod rpc;
 mod serve;

@@ -6,7 +6,8 @@ use std::fmt::{self, Write as _};
 
 use super::{
     chain::{Head, JournalKeys},
-    event::{Entry, Event, Op, Outcome, Subject, Who},
+    event::{Entry, Event, Outcome, Subject, Who},
+    op::Op,
 };
 use crate::clock::UnixSeconds;
 
@@ -103,6 +104,15 @@ pub(super) fn call(tail: &mut Vec<u8>, event: &Event<'_>, keys: &JournalKeys) {
                 tail.push(b'"');
             }
             subject(tail, entry.subject, keys);
+            if let Some(cut) = &entry.cut {
+                pair(tail, ",\"cuts\":\"", cut.kind);
+                if let Some(id) = cut.grant_id {
+                    tail.extend_from_slice(b",\"grant\":\"");
+                    hex(tail, &id);
+                    tail.push(b'"');
+                }
+                number(tail, ",\"until\":", cut.until.0);
+            }
         }
         entries => items(tail, entries, keys),
     }
@@ -308,8 +318,9 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Whether a call is worth a record: whatever grants or administers, every judgement that something is not valid, and every look at keys
-/// that was refused; a judgement that all is valid only where `all` are wanted. A call over its rate was not looked at: recorded, a flood of them would fill
+/// Whether a call is worth a record: whatever grants, cuts off or administers, every judgement that something is not valid,
+/// and every look at keys or at what is cut off that was refused; a judgement that all is valid only where `all` are wanted.
+/// A call over its rate was not looked at: recorded, a flood of them would fill
 /// the disk.
 pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
     let valid = Outcome::Judged(crate::verdict::Verdict::Valid);
@@ -321,8 +332,9 @@ pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
     };
     let paced = matches!(event.outcome, Outcome::Refused(_, "RATE_LIMITED"));
     let refused = matches!(event.outcome, Outcome::Refused(..));
-    let told = event.op.judges() && (all || !fine) || event.op.looks_at_keys() && refused;
-    !paced && (event.op.grants() || event.op.administers() || told)
+    let looks = event.op.looks_at_keys() || event.op == Op::ListRevocations;
+    let told = event.op.judges() && (all || !fine) || looks && refused;
+    !paced && (event.op.grants() || event.op.cuts_off() || event.op.administers() || told)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the use cases take and give: plain values, borrowed on the way in, owned on the way out.
 //! None of them is `Debug` where it holds a token, a payload or a hash.
 
-use super::{PayloadKind, Refusal, Validity};
+use super::{PayloadKind, Refusal, RevocationKind, Validity};
 use crate::{
     hub::token,
     verdict::{Hints, Verdict},
@@ -117,6 +117,22 @@ pub struct SealedToken {
     pub hints: Hints,
 }
 
+impl From<token::Sealed> for SealedToken {
+    fn from(sealed: token::Sealed) -> Self {
+        Self {
+            token_id: id_text(&sealed.token_id),
+            grant_id: id_text(&sealed.grant_id),
+            issued_at: sealed.issued_at.0,
+            expires_at: sealed.expires_at.map_or(0, |at| at.0),
+            key_version: sealed.key_version,
+            username_bound: sealed.username_bound,
+            hub_login_token_bound: sealed.hub_login_token_bound,
+            hints: sealed.hints,
+            auth: sealed.token,
+        }
+    }
+}
+
 /// Presents a token, as Hub sent it.
 pub struct Present<'a> {
     /// The app.
@@ -187,6 +203,17 @@ pub struct JudgedToken {
     pub key_version: u32,
 }
 
+impl From<token::Examined> for JudgedToken {
+    fn from(mut examined: token::Examined) -> Self {
+        Self {
+            verdict: examined.verdict,
+            hints: examined.hints,
+            claims: examined.claims.take().map(Into::into),
+            key_version: examined.key_version.unwrap_or(0),
+        }
+    }
+}
+
 /// A judged token and, if valid, its payload.
 pub struct OpenedToken {
     /// The judgement.
@@ -201,4 +228,74 @@ pub struct ResealedToken {
     pub judged: JudgedToken,
     /// Empty unless valid.
     pub auth: String,
+}
+
+/// What is to be cut off.
+#[derive(Clone, Copy)]
+pub enum Cut<'a> {
+    /// One token, there whole, and what it is bound to where that is known.
+    Token {
+        /// The token.
+        auth: &'a str,
+        /// The username.
+        username: Option<&'a str>,
+        /// The hubLoginToken.
+        hub_login_token: Option<&'a str>,
+    },
+    /// One token by its id, hexadecimal.
+    TokenId(&'a str),
+    /// One grant by its id, hexadecimal.
+    Grant(&'a str),
+    /// One user.
+    User(&'a str),
+    /// Every token of the app, if true.
+    All(bool),
+}
+
+/// Asks for something to be cut off.
+pub struct Revoke<'a> {
+    /// The app.
+    pub app: &'a str,
+    /// What.
+    pub what: Option<Cut<'a>>,
+    /// What was issued until then, Unix seconds; `None` for as late as clocks may differ.
+    pub issued_until: Option<i64>,
+}
+
+/// Something that is cut off. Ids are hexadecimal, and empty where they do not apply.
+pub struct Revocation {
+    /// The app.
+    pub app: String,
+    /// What kind of thing.
+    pub kind: RevocationKind,
+    /// The token's id.
+    pub token_id: String,
+    /// The grant's id; of a token that was opened, too.
+    pub grant_id: String,
+    /// The keyed digest of the user's name.
+    pub user: String,
+    /// What was issued until then, Unix seconds.
+    pub issued_until: i64,
+    /// When all it covers has expired, Unix seconds; 0 for never.
+    pub ends_at: i64,
+    /// When it was cut off, Unix seconds.
+    pub revoked_at: i64,
+}
+
+/// Asks for what is cut off.
+pub struct ListRevocations<'a> {
+    /// The app; empty for all that the caller may cut off.
+    pub app: &'a str,
+    /// How many at most; 0 for the default.
+    pub page_size: i32,
+    /// Where to go on; empty for the beginning.
+    pub page_token: &'a str,
+}
+
+/// A page of what is cut off.
+pub struct Listed {
+    /// The newest first; may be empty although there is more.
+    pub revocations: Vec<Revocation>,
+    /// Where to go on; empty at the end.
+    pub next_page_token: String,
 }

@@ -1,22 +1,22 @@
 //! Sealing, opening, judging and resealing Hub auth tokens.
 
+mod present;
+
+use self::present::{judge, open, reseal};
 use super::{
     Authority, Batch, Call, JudgedToken, OpenedToken, Present, Refusal, ResealedToken, Seal, SealedToken, State,
     allowance::{Due, pay_for_batch},
-    answer::id_text,
     desk::{self, Admitted, Memo},
+    standing::Standing,
 };
 use crate::{
     audit::{Entry, Op, Outcome, Subject},
     clock::UnixSeconds,
     hub::{
         app::App,
-        token::{
-            self, Bindings, Contents, Entropy, Examined, LifetimeProblem, Purpose, SealProblem, Sealed, Unverified,
-        },
+        token::{self, Bindings, Contents, Entropy, LifetimeProblem, Purpose, SealProblem, Sealed},
     },
     policy::{Meter, Verb, verb},
-    verdict::Hint,
 };
 
 type Answer<'s, T> = (Entry<'s>, Result<T, Refusal>);
@@ -29,7 +29,15 @@ impl Authority {
     /// A [`Refusal`].
     pub fn seal(&self, call: Call<'_>, request: &Seal<'_>) -> Result<SealedToken, Refusal> {
         self.unary(call, Op::Seal, Subject::user(request.username), |state, now| {
-            seal(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
+            let standing = self.standing();
+            seal(
+                state,
+                &standing,
+                desk::app(state, call.caller, request.app),
+                Due::Unit(&state.policy, call),
+                request,
+                now,
+            )
         })
     }
 
@@ -47,7 +55,15 @@ impl Authority {
     /// A [`Refusal`].
     pub fn open(&self, call: Call<'_>, request: &Present<'_>) -> Result<OpenedToken, Refusal> {
         self.unary(call, Op::Open, Subject::user(request.username), |state, now| {
-            open(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
+            let standing = self.standing();
+            open(
+                state,
+                &standing,
+                desk::app(state, call.caller, request.app),
+                Due::Unit(&state.policy, call),
+                request,
+                now,
+            )
         })
     }
 
@@ -65,7 +81,15 @@ impl Authority {
     /// A [`Refusal`].
     pub fn verify(&self, call: Call<'_>, request: &Present<'_>) -> Result<JudgedToken, Refusal> {
         self.unary(call, Op::Verify, Subject::user(request.username), |state, now| {
-            judge(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
+            let standing = self.standing();
+            judge(
+                state,
+                &standing,
+                desk::app(state, call.caller, request.app),
+                Due::Unit(&state.policy, call),
+                request,
+                now,
+            )
         })
     }
 
@@ -83,7 +107,15 @@ impl Authority {
     /// A [`Refusal`].
     pub fn reseal(&self, call: Call<'_>, request: &Present<'_>) -> Result<ResealedToken, Refusal> {
         self.unary(call, Op::Reseal, Subject::user(request.username), |state, now| {
-            reseal(state, desk::app(state, call.caller, request.app), Due::Unit(&state.policy, call), request, now)
+            let standing = self.standing();
+            reseal(
+                state,
+                &standing,
+                desk::app(state, call.caller, request.app),
+                Due::Unit(&state.policy, call),
+                request,
+                now,
+            )
         })
     }
 
@@ -101,7 +133,7 @@ impl Authority {
         call: Call<'_>,
         op: Op,
         items: &[R],
-        act: impl for<'s> Fn(&'s State, Admission<'s, V>, Due<'_>, &R, UnixSeconds) -> Answer<'s, T>,
+        act: impl for<'s> Fn(&'s State, &Standing<'_>, Admission<'s, V>, Due<'_>, &R, UnixSeconds) -> Answer<'s, T>,
     ) -> Batch<T> {
         self.batch(
             call,
@@ -114,7 +146,8 @@ impl Authority {
                 if state.policy.is_metered() {
                     pay_for_batch(&state.policy, call, items.iter().map(|item| meter(&admit(item.app()))))?;
                 }
-                Ok(items.iter().map(|item| act(state, admit(item.app()), Due::Nothing, item, now)).collect())
+                let standing = self.standing();
+                Ok(items.iter().map(|item| act(state, &standing, admit(item.app()), Due::Nothing, item, now)).collect())
             },
         )
     }
@@ -152,6 +185,7 @@ fn meter<V: Verb>(admission: &Admission<'_, V>) -> Option<Meter> {
 
 fn seal<'s>(
     state: &'s State,
+    standing: &Standing<'_>,
     admission: Admission<'s, verb::Seal>,
     due: Due<'_>,
     request: &Seal<'_>,
@@ -162,7 +196,7 @@ fn seal<'s>(
         Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
     };
     let mut entry = entry(&admitted);
-    let result = due.pay(&admitted.permit).and_then(|()| seal_admitted(state, &admitted, request, now));
+    let result = due.pay(&admitted.permit).and_then(|()| seal_admitted(state, standing, &admitted, request, now));
     entry.outcome = match &result {
         Ok(sealed) => {
             entry.key_version = sealed.key_version;
@@ -171,11 +205,12 @@ fn seal<'s>(
         }
         Err(refusal) => refusal.outcome(),
     };
-    (entry, result.map(sealed_token))
+    (entry, result.map(SealedToken::from))
 }
 
 fn seal_admitted(
     state: &State,
+    standing: &Standing<'_>,
     admitted: &Admitted<'_, App, verb::Seal>,
     request: &Seal<'_>,
     now: UnixSeconds,
@@ -198,6 +233,7 @@ fn seal_admitted(
         &contents,
         &bindings,
         expires_at,
+        standing.of(admitted.object),
         now,
         entropy,
         state.seal_limits,
@@ -205,128 +241,6 @@ fn seal_admitted(
     .map_err(|problem| not_sealed(&problem, admitted.object))?;
     alarm(state, admitted.object, &sealed);
     Ok(sealed)
-}
-
-fn open<'s>(
-    state: &'s State,
-    admission: Admission<'s, verb::Open>,
-    due: Due<'_>,
-    request: &Present<'_>,
-    now: UnixSeconds,
-) -> Answer<'s, OpenedToken> {
-    examine(state, admission, due, request, now, |permit, examined| {
-        let payload = examined.payload(&permit).map(<[u8]>::to_vec).unwrap_or_default();
-        OpenedToken { judged: judged(examined), payload }
-    })
-}
-
-fn judge<'s>(
-    state: &'s State,
-    admission: Admission<'s, verb::Verify>,
-    due: Due<'_>,
-    request: &Present<'_>,
-    now: UnixSeconds,
-) -> Answer<'s, JudgedToken> {
-    examine(state, admission, due, request, now, |_, examined| judged(examined))
-}
-
-/// The road that Open and Verify share; they differ in what they let out.
-fn examine<'s, V: Verb + Copy, T>(
-    state: &'s State,
-    admission: Admission<'s, V>,
-    due: Due<'_>,
-    request: &Present<'_>,
-    now: UnixSeconds,
-    answer: impl FnOnce(crate::policy::Permit<'s, V>, Examined) -> T,
-) -> Answer<'s, T> {
-    let (admitted, bindings) = match admission.and_then(|admitted| Ok((admitted, bindings(request)?))) {
-        Ok(both) => both,
-        Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
-    };
-    let mut entry = entry(&admitted);
-    if let Err(refusal) = due.pay(&admitted.permit) {
-        return (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal));
-    }
-    let examined = match Unverified::parse(request.auth) {
-        Ok(token) => {
-            entry.token_id = Some(token.token_id());
-            token.examine(&admitted.permit, &state.ring, admitted.object, Purpose::HubAuth, &bindings, now)
-        }
-        Err(hints) => Examined::malformed(hints),
-    };
-    note(&mut entry, &examined);
-    (entry, Ok(answer(admitted.permit, examined)))
-}
-
-fn reseal<'s>(
-    state: &'s State,
-    admission: Admission<'s, verb::Reseal>,
-    due: Due<'_>,
-    request: &Present<'_>,
-    now: UnixSeconds,
-) -> Answer<'s, ResealedToken> {
-    let (admitted, bindings) = match admission.and_then(|admitted| Ok((admitted, bindings(request)?))) {
-        Ok(both) => both,
-        Err(refusal) => return (Entry::bare(refusal.outcome()), Err(refusal)),
-    };
-    let mut entry = entry(&admitted);
-    if let Err(refusal) = due.pay(&admitted.permit) {
-        return (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal));
-    }
-    let old = match Unverified::parse(request.auth) {
-        Ok(old) => old,
-        Err(hints) => {
-            let examined = Examined::malformed(hints);
-            note(&mut entry, &examined);
-            return (entry, Ok(ResealedToken { judged: judged(examined), auth: String::new() }));
-        }
-    };
-    let salt = match entropy() {
-        Ok(entropy) => entropy.salt,
-        Err(refusal) => return (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal)),
-    };
-    let resealed = token::reseal(
-        &admitted.permit,
-        &state.ring,
-        admitted.object,
-        Purpose::HubAuth,
-        &old,
-        &bindings,
-        now,
-        salt,
-        state.seal_limits,
-    );
-    entry.token_id = Some(old.token_id());
-    note(&mut entry, &resealed.examined);
-    match resealed.sealed {
-        None => (entry, Ok(ResealedToken { judged: judged(resealed.examined), auth: String::new() })),
-        Some(Err(problem)) => {
-            let refusal = not_sealed(&problem, admitted.object);
-            (Entry { outcome: refusal.outcome(), ..entry }, Err(refusal))
-        }
-        Some(Ok(sealed)) => {
-            alarm(state, admitted.object, &sealed);
-            entry.key_version = sealed.key_version;
-            entry.token_id = Some(sealed.token_id);
-            let mut judged = judged(resealed.examined);
-            judged.key_version = sealed.key_version;
-            // That is what was just done.
-            judged.hints = judged.hints.without(Hint::ResealRecommended);
-            if let Some(claims) = &mut judged.claims {
-                // The rest survives resealing.
-                claims.token_id = id_text(&sealed.token_id);
-                claims.expires_at = sealed.expires_at.map_or(0, |at| at.0);
-                claims.reseal_count = claims.reseal_count.saturating_add(u32::from(resealed.counted));
-            }
-            (entry, Ok(ResealedToken { judged, auth: sealed.token }))
-        }
-    }
-}
-
-fn bindings<'r>(request: &Present<'r>) -> Result<Bindings<'r>, Refusal> {
-    let bindings = Bindings { username: request.username, hub_login_token: request.hub_login_token };
-    bindings.check().map_err(|problem| Refusal::invalid(problem.field(), problem.to_string()))?;
-    Ok(bindings)
 }
 
 fn entropy() -> Result<Entropy, Refusal> {
@@ -366,35 +280,6 @@ fn alarm(state: &State, app: &App, sealed: &Sealed) {
             "the key has sealed as many tokens as its alarm threshold: rotate it"
         );
     }
-}
-
-fn sealed_token(sealed: Sealed) -> SealedToken {
-    SealedToken {
-        token_id: id_text(&sealed.token_id),
-        grant_id: id_text(&sealed.grant_id),
-        issued_at: sealed.issued_at.0,
-        expires_at: sealed.expires_at.map_or(0, |at| at.0),
-        key_version: sealed.key_version,
-        username_bound: sealed.username_bound,
-        hub_login_token_bound: sealed.hub_login_token_bound,
-        hints: sealed.hints,
-        auth: sealed.token,
-    }
-}
-
-fn judged(mut examined: Examined) -> JudgedToken {
-    JudgedToken {
-        verdict: examined.verdict,
-        hints: examined.hints,
-        claims: examined.claims.take().map(Into::into),
-        key_version: examined.key_version.unwrap_or(0),
-    }
-}
-
-fn note(entry: &mut Entry<'_>, examined: &Examined) {
-    entry.outcome = Outcome::Judged(examined.verdict);
-    entry.key_version = examined.key_version.unwrap_or(0);
-    entry.quoted = examined.hints.contains(Hint::Quoted);
 }
 
 fn entry<'s, V: Verb>(admitted: &Admitted<'s, App, V>) -> Entry<'s> {

@@ -81,6 +81,10 @@ pub enum Refusal {
     UnknownMethod,
     /// It would go beyond what the ledger holds of the key's use, and the ledger took no more in time.
     Unreserved,
+    /// The ledger did not make it durable, or not in time, or could not be read.
+    Unkept,
+    /// There is no ledger, and so nothing can be revoked.
+    NoLedger,
     /// The journal did not take the record, or not in time.
     Unrecorded,
     /// The operating system gave no randomness, or something of ours broke.
@@ -104,9 +108,9 @@ impl Refusal {
             Self::Invalid { .. } | Self::TtlTooLong { .. } | Self::TokenTooLong { .. } | Self::Undecodable => {
                 Code::InvalidArgument
             }
-            Self::NoActiveVersion => Code::FailedPrecondition,
+            Self::NoActiveVersion | Self::NoLedger => Code::FailedPrecondition,
             Self::SealLimitReached | Self::RateLimited { .. } | Self::MessageTooLarge { .. } => Code::ResourceExhausted,
-            Self::Overloaded { .. } | Self::Unreserved | Self::Unrecorded => Code::Unavailable,
+            Self::Overloaded { .. } | Self::Unreserved | Self::Unkept | Self::Unrecorded => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::UnknownMethod => Code::Unimplemented,
             Self::Internal => Code::Internal,
@@ -134,7 +138,8 @@ impl Refusal {
             Self::Undecodable => "UNDECODABLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::UnknownMethod => "UNKNOWN_METHOD",
-            Self::Unreserved => "LEDGER_UNAVAILABLE",
+            Self::Unreserved | Self::Unkept => "LEDGER_UNAVAILABLE",
+            Self::NoLedger => "NO_LEDGER",
             Self::Unrecorded => "JOURNAL_UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
@@ -155,7 +160,7 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
-            Self::Unreserved => Some(LEDGER_RETRY),
+            Self::Unreserved | Self::Unkept => Some(LEDGER_RETRY),
             Self::Unrecorded => Some(JOURNAL_RETRY),
             _ => None,
         }
@@ -209,6 +214,10 @@ impl fmt::Display for Refusal {
             Self::Unreserved => f.write_str(
                 "the ledger does not hold enough of this key's use, and nothing is issued beyond it; retry later: the log says what its operator has to do",
             ),
+            Self::Unkept => f.write_str(
+                "the ledger does not answer, and nothing is revoked that it does not hold; retry until it does (asking twice does no harm): the log says what its operator has to do",
+            ),
+            Self::NoLedger => f.write_str("this service has no ledger, so nothing can be revoked; name a file in ledger.path and restart"),
             Self::Unrecorded => f.write_str(
                 "the journal takes no records at present, and nothing is granted without one; retry later: the log says what its operator has to do",
             ),

@@ -1,11 +1,13 @@
-//! `countersign hub seal | open | verify | reseal`.
+//! `countersign hub seal | open | verify | reseal | revoke | revocations`.
 
 mod bulk;
+mod revoke;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use self::revoke::{RevocationsArgs, RevokeArgs};
 use super::{ClientArgs, Failure, Output, client, print, print_bytes, remark};
 use crate::{
     config::parse_seconds,
@@ -29,6 +31,14 @@ pub(super) enum HubCommand {
     /// Seal the token on standard input, or those of a table, anew under the active key version
     #[command(after_help = RESEAL_EXAMPLES)]
     Reseal(ResealArgs),
+    /// Cut off one token, one grant, one user, or a whole app: at once here, within seconds on the same ledger
+    #[command(
+        after_help = "With none of --token-id, --grant, --user and --all the token is read from standard input.\n\nExamples:\n  countersign hub revoke --app acme-contacts --user jane@example.com\n  countersign hub revoke --app acme-contacts < leaked-token\n\nA login after a revocation works at once. Revoking twice does no harm."
+    )]
+    Revoke(RevokeArgs),
+    /// Show what is cut off, the newest first
+    #[command(after_help = "Users are shown by a digest of their names that only this keyring makes.")]
+    Revocations(RevocationsArgs),
 }
 
 const RESEAL_EXAMPLES: &str = "\
@@ -118,6 +128,8 @@ pub(super) fn run(command: &HubCommand) -> Result<(), Failure> {
             Some(files) => bulk::run(&args.context, &args.bulk, files),
             None => reseal(&args.context),
         },
+        HubCommand::Revoke(args) => revoke::revoke(args),
+        HubCommand::Revocations(args) => revoke::revocations(args),
     }
 }
 

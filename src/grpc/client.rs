@@ -188,6 +188,8 @@ calls! { HubTokenServiceClient:
     open(OpenRequest) -> OpenResponse;
     verify(VerifyRequest) -> VerifyResponse;
     reseal(ResealRequest) -> ResealResponse;
+    revoke(RevokeRequest) -> RevokeResponse;
+    list_revocations(ListRevocationsRequest) -> ListRevocationsResponse;
     batch_seal(BatchSealRequest) -> BatchSealResponse;
     batch_open(BatchOpenRequest) -> BatchOpenResponse;
     batch_verify(BatchVerifyRequest) -> BatchVerifyResponse;

@@ -45,6 +45,7 @@ decodable! { usize::MAX =>
     MintHashRequest MintHashResponse VerifyHashRequest VerifyHashResponse
     BatchMintHashResponse BatchVerifyHashResponse
     SealRequest SealResponse OpenRequest OpenResponse VerifyRequest VerifyResponse ResealRequest ResealResponse
+    RevokeRequest RevokeResponse ListRevocationsRequest ListRevocationsResponse
     BatchSealResponse BatchOpenResponse BatchVerifyResponse BatchResealResponse
     ListKeysRequest ListKeysResponse GetKeyRequest GetKeyResponse
     CreateKeyRequest CreateKeyResponse ImportKeyVersionResponse RotateKeyResponse

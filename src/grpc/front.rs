@@ -87,7 +87,7 @@ where
 
 /// The one record of a request. Where nobody has made it by the end, the caller has left before there was an answer.
 struct Record<'a> {
-    session: &'a Session,
+    session: &'a Arc<Session>,
     op: Op,
     request_id: &'a HeaderValue,
     arrived: Instant,
@@ -98,7 +98,7 @@ impl Record<'_> {
     fn make(&mut self, outcome: Outcome) {
         if !std::mem::replace(&mut self.made, true) {
             let request_id = self.request_id.to_str().unwrap_or_default();
-            let Session { caller, account, .. } = self.session;
+            let Session { caller, account, .. } = &**self.session;
             let (allowance, slip) = (&account.allowance, &Slip::default());
             let call = Call { caller, request_id, arrived: self.arrived, allowance, slip };
             self.session.transport.authority.0.note(call, self.op, outcome);
@@ -247,13 +247,25 @@ where
         let message = Box::pin(order(form, op, limits, deadline, request, record)).await?;
         return Ok(in_form(form, message));
     }
-    let (done, receipt) = {
+    let rate = limits.rate;
+    let work = move |session: &Session, request_id: &HeaderValue| {
         let slip = Slip::default();
-        let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
-        // Held back or not, the answer takes its place among those that nobody has taken yet.
-        let done = rpc::call(op, form, &exchange, &request).map(|message| session.account.presence.give(message));
-        (done, slip.take())
+        let exchange = Exchange { session, request_id, arrived, deadline, rate, slip: &slip };
+        (rpc::call(op, form, &exchange, &request), slip.take())
     };
+    let (done, receipt) = if op.waits() {
+        // Whether or not its caller waits so long, it makes its event itself.
+        record.made = true;
+        let (session, request_id) = (Arc::clone(session), request_id.clone());
+        let worked = Box::pin(tokio::task::spawn_blocking(move || work(&session, &request_id))).await;
+        record.made = false;
+        // The panic hook has said what broke.
+        worked.unwrap_or_else(|_| (Err(Fault::Answered(status::unrecorded(Refusal::Internal))), None))
+    } else {
+        work(session, request_id)
+    };
+    // Held back or not, the answer takes its place among those that nobody has taken yet.
+    let done = done.map(|message| session.account.presence.give(message));
     if let Some(receipt) = receipt {
         // The use case has made its event, whatever becomes of the answer.
         record.made = true;

@@ -51,6 +51,8 @@ impl Route {
                 "Open" => Self::Call(Op::Open),
                 "Verify" => Self::Call(Op::Verify),
                 "Reseal" => Self::Call(Op::Reseal),
+                "Revoke" => Self::Call(Op::Revoke),
+                "ListRevocations" => Self::Call(Op::ListRevocations),
                 "BatchSeal" => Self::Call(Op::BatchSeal),
                 "BatchOpen" => Self::Call(Op::BatchOpen),
                 "BatchVerify" => Self::Call(Op::BatchVerify),

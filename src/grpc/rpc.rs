@@ -105,6 +105,8 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         Op::Open => answer::<proto::OpenRequest>,
         Op::Verify => answer::<proto::VerifyRequest>,
         Op::Reseal => answer::<proto::ResealRequest>,
+        Op::Revoke => answer::<proto::RevokeRequest>,
+        Op::ListRevocations => answer::<proto::ListRevocationsRequest>,
         Op::BatchSeal => answer::<proto::BatchSealRequest>,
         Op::BatchOpen => answer::<proto::BatchOpenRequest>,
         Op::BatchVerify => answer::<proto::BatchVerifyRequest>,

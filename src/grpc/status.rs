@@ -49,7 +49,7 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         Refusal::RateLimited { retry_after } | Refusal::Overloaded { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
-        Refusal::Unreserved | Refusal::Unrecorded => {
+        Refusal::Unreserved | Refusal::Unkept | Refusal::Unrecorded => {
             details.set_retry_info(refusal.retry_after());
         }
         Refusal::NoRule(_)
@@ -64,6 +64,7 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         | Refusal::Undecodable
         | Refusal::DeadlineExceeded
         | Refusal::UnknownMethod
+        | Refusal::NoLedger
         | Refusal::Internal => {}
     }
     Status::with_error_details(code(refusal.code()), message, details)
@@ -221,6 +222,8 @@ mod tests {
             Refusal::DeadlineExceeded,
             Refusal::UnknownMethod,
             Refusal::Unreserved,
+            Refusal::Unkept,
+            Refusal::NoLedger,
             Refusal::Unrecorded,
             Refusal::Internal,
         ];

@@ -28,6 +28,9 @@ use super::{
 };
 use crate::{audit::Journal, authority::Authority, metrics::TransportCounters, policy::Caller};
 
+/// Calls of one worker that wait for a disk at once, each on a thread of its own, which goes when it is idle.
+const WAITING: usize = 16;
+
 /// How often a worker with connections looks up by itself. A timer that is due before the runtime next wakes costs a
 /// system call when it is set; the deadline of a call is later than this, and so costs none.
 const TICK: Duration = Duration::from_millis(100);
@@ -72,7 +75,7 @@ impl Worker {
         let resting = Arc::clone(authority);
         // What the calls of one turn have left for the journal goes there as one group.
         builder.on_thread_park(move || resting.journal().into_iter().for_each(Journal::rest));
-        let runtime = builder.event_interval(EVENT_INTERVAL).enable_all().build()?;
+        let runtime = builder.event_interval(EVENT_INTERVAL).max_blocking_threads(WAITING).enable_all().build()?;
         let authority = Arc::clone(authority);
         let (deal, dealt) = mpsc::unbounded_channel();
         let (end, ending) = watch::channel(None);

@@ -75,6 +75,9 @@ struct OfApp {
     grants: Set,
     users: Set,
     whole: Option<Row>,
+    /// The latest time of any user's entry and of the app's own: just after it, the latest token was issued that there can
+    /// be. Never falls.
+    latest: Option<i64>,
 }
 
 impl OfApp {
@@ -86,6 +89,7 @@ impl OfApp {
             grants: self.grants.with(rows(Kind::Grant)),
             users: self.users.with(rows(Kind::User)),
             whole,
+            latest: entries.iter().filter_map(|entry| stamping(entry.kind, entry.until.0)).max().max(self.latest),
         }
     }
 
@@ -95,6 +99,7 @@ impl OfApp {
             grants: self.grants.without_ended(now),
             users: self.users.without_ended(now),
             whole: self.whole.filter(|row| row.lasts(now)),
+            latest: self.latest,
         }
     }
 
@@ -106,6 +111,11 @@ impl OfApp {
             Kind::App => usize::from(self.whole.is_some()),
         }
     }
+}
+
+/// The time of an entry that later tokens are issued after.
+fn stamping(kind: Kind, until: i64) -> Option<i64> {
+    matches!(kind, Kind::User | Kind::App).then_some(until)
 }
 
 fn row(entry: &Entry) -> Row {
@@ -140,6 +150,11 @@ impl Denied {
         Self(self.0.iter().map(|(app, of_app)| (app.clone(), Arc::new(of_app.without_ended(now)))).collect())
     }
 
+    /// The apps of which something is cut off, or was.
+    pub fn apps(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|app| &**app)
+    }
+
     /// How many entries of a kind there are.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
@@ -172,6 +187,7 @@ impl Loading {
     #[must_use]
     pub fn finish(self) -> Denied {
         let of_app = |[tokens, grants, users, whole]: [Vec<Row>; Kind::ALL.len()]| OfApp {
+            latest: users.iter().chain(&whole).map(|row| row.until).max(),
             tokens: Set::of(tokens),
             grants: Set::of(grants),
             users: Set::of(users),
@@ -214,6 +230,14 @@ impl Revoked<'_> {
         covered(of_app.grants.until(grant_id))
             || covered(self.until_of_user(username))
             || covered(of_app.whole.map(|row| row.until))
+    }
+
+    /// The time of a revocation made now that does not say: as late as the clocks of replicas may differ, and no earlier than
+    /// any token can have been issued by now, which one made just before may have put ahead.
+    #[must_use]
+    pub fn until_now(&self, now: UnixSeconds) -> UnixSeconds {
+        let ahead = self.of_app.and_then(|of_app| of_app.latest).map_or(now, |latest| UnixSeconds(latest).plus(1));
+        now.plus(SKEW).max(ahead.min(now.plus(AHEAD_MAX)))
     }
 
     /// The moment at which a token for this user can be issued without being cut off at once: now, or just after the

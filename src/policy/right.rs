@@ -15,13 +15,16 @@ pub enum VerbName {
     Open,
     /// Seal tokens anew under the active key version.
     Reseal,
+    /// Cut off tokens, grants, users and apps.
+    Revoke,
     /// Look at keys and change them.
     Admin,
 }
 
 impl VerbName {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Mint, Self::Verify, Self::Seal, Self::Open, Self::Reseal, Self::Admin];
+    pub const ALL: [Self; 7] =
+        [Self::Mint, Self::Verify, Self::Seal, Self::Open, Self::Reseal, Self::Revoke, Self::Admin];
 
     /// The name in rules and messages.
     #[must_use]
@@ -32,6 +35,7 @@ impl VerbName {
             Self::Seal => "seal",
             Self::Open => "open",
             Self::Reseal => "reseal",
+            Self::Revoke => "revoke",
             Self::Admin => "admin",
         }
     }
@@ -51,7 +55,7 @@ impl VerbName {
     /// Whether it can be asked of an app.
     #[must_use]
     pub const fn is_for_apps(self) -> bool {
-        matches!(self, Self::Verify | Self::Seal | Self::Open | Self::Reseal)
+        matches!(self, Self::Verify | Self::Seal | Self::Open | Self::Reseal | Self::Revoke)
     }
 
     /// Whether it can be asked of a key.
@@ -104,6 +108,8 @@ pub mod verb {
         Open,
         /// Seal tokens anew.
         Reseal,
+        /// Cut off tokens, grants, users and apps.
+        Revoke,
         /// Look at keys and change them.
         Admin
     }

@@ -78,6 +78,17 @@ fn nothing_planted_is_found_in_logs_metrics_errors_or_the_journal() {
         let output = service.cli(&["hub", command, "--app", "acme", "--username", USERNAME], input.as_bytes());
         said.push(String::from_utf8_lossy(&output.stderr).into_owned());
     }
+    let output = service.cli(&["hub", "revoke", "--app", "acme", "--username", USERNAME], auth.as_bytes());
+    said.push(String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout));
+    for body in [
+        json!({"app": "acme", "username": USERNAME}),
+        json!({"app": "acme", "auth": tampered}),
+        json!({"app": "acme", "tokenId": PAYLOAD}),
+        json!({"app": USERNAME, "all": true}),
+    ] {
+        note(&mut said, service.post("Revoke", &body));
+    }
+    note(&mut said, service.post("ListRevocations", &json!({"app": "acme"})));
     let expires = minted["expires"].as_str().unwrap();
     let output = service.cli(
         &[
@@ -108,6 +119,9 @@ fn nothing_planted_is_found_in_logs_metrics_errors_or_the_journal() {
     assert!(journal.contains("\"op\":\"batch_reseal\"") && journal.contains("\"user\":\""), "{journal}");
     said.push(journal);
     said.push(std::fs::read_to_string(dir.path().join("keyring")).unwrap());
+    let ledger = std::fs::read(dir.path().join("ledger.sqlite")).unwrap();
+    assert!(ledger.len() > 4096);
+    said.push(String::from_utf8_lossy(&ledger).into_owned());
     let list = run(&["keys", "list", "--config", dir.path().join("config.toml").to_str().unwrap()], b"");
     assert!(list.status.success());
     said.push(String::from_utf8_lossy(&list.stdout).into_owned());

@@ -45,7 +45,7 @@ key = "acme"
 [[policy.rules]]
 name = "all"
 callers = ["*"]
-verbs = ["mint", "verify", "seal", "open", "reseal"]
+verbs = ["mint", "verify", "seal", "open", "reseal", "revoke"]
 domains = ["*"]
 apps = ["*"]
 "#;

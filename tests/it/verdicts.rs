@@ -214,7 +214,7 @@ fn an_item_without_a_permit_fails_alone() {
 
 #[test]
 fn a_verifier_can_neither_mint_nor_open() {
-    let rule = "verbs = [\"mint\", \"verify\", \"seal\", \"open\", \"reseal\"]";
+    let rule = "verbs = [\"mint\", \"verify\", \"seal\", \"open\", \"reseal\", \"revoke\"]";
     let service = Service::start(&CONFIG.replace(rule, "verbs = [\"verify\"]"));
     service.fails("MintHash", &json!({"domain": "jobs.example.com", "client": 1}), "permission_denied", "NO_RULE", "");
     service.fails("Open", &json!({"app": "acme", "auth": "x", "username": "j"}), "permission_denied", "NO_RULE", "");

@@ -72,7 +72,7 @@ pub fn contradict(rules: &[Rule]) -> bool {
 fn objects<'r>(rule: &'r Rule, verb: &str, kind: Kind) -> &'r [String] {
     match (kind, verb) {
         (Kind::Domain, "mint" | "verify") => &rule.domains,
-        (Kind::App, "verify" | "seal" | "open" | "reseal") => &rule.apps,
+        (Kind::App, "verify" | "seal" | "open" | "reseal" | "revoke") => &rule.apps,
         (Kind::Key, "admin") => &rule.keys,
         _ => &[],
     }

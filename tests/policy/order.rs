@@ -7,7 +7,7 @@ use proptest::{collection::vec, option::weighted, prelude::*, sample::select};
 
 use crate::model::{self, Kind, Question};
 
-const VERBS: [&str; 6] = ["mint", "verify", "seal", "open", "reseal", "admin"];
+const VERBS: [&str; 7] = ["mint", "verify", "seal", "open", "reseal", "revoke", "admin"];
 
 /// Few names, so that patterns meet.
 fn segments(least: usize) -> impl Strategy<Value = String> {
@@ -99,6 +99,7 @@ fn permitted(policy: &Policy, caller: &Caller, verb: VerbName, object: Object<'_
         VerbName::Seal => by!(Seal),
         VerbName::Open => by!(Open),
         VerbName::Reseal => by!(Reseal),
+        VerbName::Revoke => by!(Revoke),
         VerbName::Admin => by!(Admin),
     }
 }

@@ -7,7 +7,10 @@ use countersign::{
         kdf,
         mac::MacKey,
     },
-    hub::token::{Bindings, Contents, Entropy, PayloadKind, Purpose, SealLimits, Unverified, reseal},
+    hub::{
+        revocation::Revoked,
+        token::{Bindings, Contents, Entropy, PayloadKind, Purpose, SealLimits, Unverified, reseal},
+    },
     keyring::Kid,
     verdict::Verdict,
 };
@@ -137,7 +140,18 @@ fn resealing_keeps_claims_of_unknown_tags_byte_for_byte() {
     let Ok(token) = Unverified::parse(vector["token"].as_str().unwrap()) else { panic!() };
     let (purpose, limits) = (Purpose::HubAuth, SealLimits::default());
     let permit = desk.may();
-    let outcome = reseal(&permit, &desk.ring, &desk.app, purpose, &token, &bindings(vector), now, [1; 24], limits);
+    let outcome = reseal(
+        &permit,
+        &desk.ring,
+        &desk.app,
+        purpose,
+        &token,
+        &bindings(vector),
+        Revoked::NOTHING,
+        now,
+        [1; 24],
+        limits,
+    );
     let Some(Ok(sealed)) = outcome.sealed else { panic!() };
 
     // Open it by hand, to see the claims as bytes.

@@ -7,8 +7,8 @@ use zeroize::Zeroize as _;
 
 use super::generated::{
     ImportKeyVersionRequest, Label, MintHashResponse, OpenRequest, OpenResponse, ResealRequest, ResealResponse,
-    RotateKeyRequest, SealRequest, SealResponse, TokenClaims, VerifyHashRequest, VerifyRequest,
-    verify_hash_request::Origin,
+    RevokeRequest, RotateKeyRequest, SealRequest, SealResponse, TokenClaims, VerifyHashRequest, VerifyRequest,
+    revoke_request::What, verify_hash_request::Origin,
 };
 
 /// Stands in for bytes that must not be shown.
@@ -54,6 +54,30 @@ impl fmt::Debug for Origin {
         match self {
             Self::Domain(domain) => f.debug_tuple("Domain").field(domain).finish(),
             Self::Referer(referer) => f.debug_tuple("Referer").field(&hidden(referer)).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for RevokeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevokeRequest")
+            .field("app", &self.app)
+            .field("what", &self.what)
+            .field("issued_until", &self.issued_until)
+            .field("bound_username", &hidden_option(self.bound_username.as_ref()))
+            .field("bound_hub_login_token", &hidden_option(self.bound_hub_login_token.as_ref()))
+            .finish()
+    }
+}
+
+impl fmt::Debug for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auth(auth) => f.debug_tuple("Auth").field(&hidden(auth)).finish(),
+            Self::TokenId(id) => f.debug_tuple("TokenId").field(id).finish(),
+            Self::GrantId(id) => f.debug_tuple("GrantId").field(id).finish(),
+            Self::Username(name) => f.debug_tuple("Username").field(&hidden(name)).finish(),
+            Self::All(all) => f.debug_tuple("All").field(all).finish(),
         }
     }
 }

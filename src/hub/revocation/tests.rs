@@ -159,6 +159,28 @@ fn users_are_known_in_the_form_in_which_their_app_compares_them() {
 }
 
 #[test]
+fn a_second_revocation_covers_what_was_issued_after_the_first() {
+    let (one, digests) = (app("one", UsernameForm::Exact), digests());
+    let now = UnixSeconds(100);
+    let mut denied = Denied::default();
+    for (round, expected) in [102, 103, 104].into_iter().enumerate() {
+        let until = denied.of(&one, None).until_now(now);
+        assert_eq!(until.0, expected, "{round}");
+        let jane = digests.of(&one, "jane").0;
+        denied = denied.with(&[Entry { until, ..entry("one", Kind::User, jane, 0, Some(200)) }]);
+        let fresh = denied.of(&one, Some(&digests)).issue_at(Some("jane"), now);
+        assert!(!denied.of(&one, Some(&digests)).covers(&[0; 16], Some("jane"), fresh));
+        // Neither a whole app's nor anybody else's comes before it.
+        assert!(fresh <= denied.of(&one, None).until_now(now));
+    }
+    let ahead =
+        denied.with(&[entry("one", Kind::App, [0; 16], 130, None), entry("one", Kind::Grant, [0; 16], 999, None)]);
+    assert_eq!(ahead.of(&one, None).until_now(now).0, 130, "never further ahead than may be asked for");
+    assert_eq!(ahead.of(&one, None).until_now(UnixSeconds(500)).0, 502);
+    assert_eq!(Revoked::NOTHING.until_now(now).0, 102);
+}
+
+#[test]
 fn a_token_is_issued_after_the_entries_that_would_cut_it_off() {
     let (one, digests) = (app("one", UsernameForm::Exact), digests());
     let user = entry("one", Kind::User, digests.of(&one, "jane").0, 12, Some(99));

@@ -1,5 +1,5 @@
-//! Opening, in the order that docs/formats.md lists: key, commitment, bindings, AEAD, body, times. The first check
-//! that fails decides. Key ids are looked up; no key is ever tried on the off chance.
+//! Opening, in the order that docs/formats.md lists: key, cut off by id, commitment, bindings, AEAD, body, times, cut off
+//! otherwise. The first check that fails decides. Key ids are looked up; no key is ever tried on the off chance.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::UnixSeconds,
     crypto::aead::{self, TAG_LEN},
-    hub::app::App,
+    hub::{app::App, revocation::Revoked},
     keyring::{Key, Keyring, Mark, NEVER, State, Version},
     policy::{Permit, Verb, VerbName, verb},
     verdict::{Hint, Hints, Verdict},
@@ -32,7 +32,8 @@ pub struct Examined {
     pub hints: Hints,
     /// The key version that the token names, if it is usable.
     pub key_version: Option<u32>,
-    /// What it says of itself, where it is authentic: `VALID`, `EXPIRED` and `NOT_YET_VALID`.
+    /// What it says of itself, where it is known to be authentic: `VALID`, `EXPIRED`, `NOT_YET_VALID`, and `REVOKED` unless
+    /// by its id.
     pub claims: Option<Claims>,
     /// Kept for `VALID` tokens and verbs that need it only.
     plaintext: Option<Plaintext>,
@@ -70,6 +71,7 @@ impl Examined {
 impl Unverified<'_> {
     /// Judges the token as one of `app` for `purpose`, presented with `bindings`. Bindings that
     /// [`Bindings::check`] refuses fit no token.
+    #[expect(clippy::too_many_arguments, reason = "each is one ingredient, and a struct would only rename the list")]
     #[must_use]
     pub fn examine<V: Verb>(
         &self,
@@ -78,6 +80,7 @@ impl Unverified<'_> {
         app: &App,
         purpose: Purpose,
         bindings: &Bindings<'_>,
+        revoked: Revoked<'_>,
         now: UnixSeconds,
     ) -> Examined {
         let (key, version) = match self.find_key(ring, app) {
@@ -89,6 +92,9 @@ impl Unverified<'_> {
         };
         let fails = |verdict, hints| Examined::found(verdict, hints, Some(version.number));
 
+        if revoked.has_token(&self.token_id()) {
+            return fails(Verdict::Revoked, self.hints);
+        }
         let Header { suite, flags, .. } = self.header;
         let context = Context::new(&self.header, app, purpose);
         if !context.is_committed_to(material, &self.commit) {
@@ -118,7 +124,11 @@ impl Unverified<'_> {
         bytes.truncate(message_len);
         let Some((claims, payload)) = self.read(&bytes) else { return fails(Verdict::Malformed, self.hints) };
 
-        let verdict = judge_times(&claims, now);
+        let username = bindings.username.filter(|_| flags.username);
+        let verdict = match judge_times(&claims, now) {
+            Verdict::Valid if revoked.covers(&claims.grant_id, username, claims.issued_at) => Verdict::Revoked,
+            verdict => verdict,
+        };
         let (mut hints, mut plaintext) = (self.hints, None);
         if verdict == Verdict::Valid {
             if key.state(version, now) != State::Active {

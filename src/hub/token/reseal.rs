@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clock::UnixSeconds,
-    hub::app::App,
+    hub::{app::App, revocation::Revoked},
     keyring::Keyring,
     policy::{Permit, verb},
 };
@@ -22,7 +22,7 @@ pub struct Resealed {
     pub counted: bool,
 }
 
-/// Seals a `VALID` token anew. Grant, issued-at, kind, payload and bindings stay; so does the expiry, unless the app
+/// Seals a `VALID` token anew. Grant, issued-at (so that what is cut off stays so), kind, payload and bindings stay; so does the expiry, unless the app
 /// extends it. The claims stay byte for byte, but for the count of reseals, which is raised where the token has
 /// room for it: that a token is full never keeps it from a new key.
 #[expect(clippy::too_many_arguments, reason = "each is one ingredient, and a struct would only rename the list")]
@@ -34,11 +34,12 @@ pub fn reseal(
     purpose: Purpose,
     token: &Unverified<'_>,
     bindings: &Bindings<'_>,
+    revoked: Revoked<'_>,
     now: UnixSeconds,
     salt: [u8; 24],
     limits: SealLimits,
 ) -> Resealed {
-    let mut examined = token.examine(permit, ring, app, purpose, bindings, now);
+    let mut examined = token.examine(permit, ring, app, purpose, bindings, revoked, now);
     let plaintext = examined.take_plaintext();
     let Some(old) = plaintext.as_deref().and_then(|bytes| Body::read(bytes)) else {
         return Resealed { examined, sealed: None, counted: false };

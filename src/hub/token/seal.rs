@@ -12,14 +12,18 @@ use super::{
 use crate::{
     clock::{LATEST, UnixSeconds},
     crypto::aead::{self, TAG_LEN},
-    hub::app::{App, Ttl},
+    hub::{
+        app::{App, Ttl},
+        revocation::Revoked,
+    },
     keyring::{NEVER, SealRefused},
     policy::{Permit, Verb, verb},
     verdict::{Hint, Hints},
 };
 
 /// Seals `contents` with the version of the app's key that is active now. `expires_at` is what
-/// [`super::lifetime()`] gave. A token for [`Purpose::HubLogin`] is bound to nothing, whatever `bindings` hold.
+/// [`super::lifetime()`] gave. It is issued now, or just after what `revoked` has of its user or app: a fresh login works at
+/// once, whatever was cut off before. A token for [`Purpose::HubLogin`] is bound to nothing, whatever `bindings` hold.
 #[expect(clippy::too_many_arguments, reason = "each is one ingredient, and a struct would only rename the list")]
 pub fn seal(
     permit: &Permit<'_, verb::Seal>,
@@ -28,6 +32,7 @@ pub fn seal(
     contents: &Contents<'_>,
     bindings: &Bindings<'_>,
     expires_at: Option<UnixSeconds>,
+    revoked: Revoked<'_>,
     now: UnixSeconds,
     entropy: Entropy,
     limits: SealLimits,
@@ -45,9 +50,10 @@ pub fn seal(
         _ => return Err(SealProblem::Expiry),
     };
     let claims = claims::write(contents)?;
+    let username = bindings.username.filter(|_| purpose.binds());
     let body = Body {
         kind: contents.kind,
-        issued_at: now.0,
+        issued_at: revoked.issue_at(username, now).0,
         expires_at,
         grant_id: entropy.grant_id,
         payload: contents.payload,

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     crypto::{aead::Suite, mac::MacKey},
-    hub::app::{App, DEFAULT_MAX_CHARS, DEFAULT_TTL, MAX_TTL_CEILING, Ttl, UsernameForm},
+    hub::{
+        app::{App, DEFAULT_MAX_CHARS, DEFAULT_TTL, MAX_TTL_CEILING, Ttl, UsernameForm},
+        revocation::Revoked,
+    },
     keyring::{Evidence, Key, KeyKind, KeyName, Keyring, Mark, Reserve, Span, Version},
     policy::{Caller, CallerPattern, Object, ObjectPattern, Permit, Policy, Rule, RuleLimits, Verb, VerbName, verb},
     verdict::{Hint, Verdict},
 };
 
 mod reseal;
+mod revoked;
 
 const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 const USER: Bindings<'_> = Bindings { username: Some("jo@example.com"), hub_login_token: None };
@@ -52,7 +56,18 @@ impl Desk {
     fn try_seal(&self, contents: &Contents<'_>, bindings: &Bindings<'_>) -> Result<Sealed, SealProblem> {
         let expires = lifetime(&self.may(), &self.app, None, NOW).unwrap();
         let (entropy, limits) = (Entropy { salt: [7; 24], grant_id: [8; 16] }, SealLimits::default());
-        seal(&self.may(), &self.app, Purpose::HubAuth, contents, bindings, expires, NOW, entropy, limits)
+        seal(
+            &self.may(),
+            &self.app,
+            Purpose::HubAuth,
+            contents,
+            bindings,
+            expires,
+            Revoked::NOTHING,
+            NOW,
+            entropy,
+            limits,
+        )
     }
 
     fn seal(&self, payload: &[u8], bindings: &Bindings<'_>) -> Sealed {
@@ -62,7 +77,7 @@ impl Desk {
 
     fn examine<V: Verb>(&self, token: &str, bindings: &Bindings<'_>, now: UnixSeconds) -> Examined {
         let Ok(token) = Unverified::parse(token) else { panic!("malformed") };
-        token.examine(&self.may::<V>(), &self.ring, &self.app, Purpose::HubAuth, bindings, now)
+        token.examine(&self.may::<V>(), &self.ring, &self.app, Purpose::HubAuth, bindings, Revoked::NOTHING, now)
     }
 
     fn verdict(&self, token: &str, bindings: &Bindings<'_>) -> (Verdict, Vec<Hint>) {
@@ -74,7 +89,18 @@ impl Desk {
     fn reseal(&self, token: &str, bindings: &Bindings<'_>, now: UnixSeconds) -> Resealed {
         let Ok(token) = Unverified::parse(token) else { panic!("malformed") };
         let (permit, limits) = (self.may(), SealLimits::default());
-        reseal(&permit, &self.ring, &self.app, Purpose::HubAuth, &token, bindings, now, [9; 24], limits)
+        reseal(
+            &permit,
+            &self.ring,
+            &self.app,
+            Purpose::HubAuth,
+            &token,
+            bindings,
+            Revoked::NOTHING,
+            now,
+            [9; 24],
+            limits,
+        )
     }
 }
 
@@ -180,13 +206,24 @@ fn a_login_state_is_bound_to_nothing_and_is_no_auth_token() {
     let (entropy, limits) = (Entropy { salt: [7; 24], grant_id: [8; 16] }, SealLimits::default());
     let expires = Some(NOW.plus(900));
     let purpose = Purpose::HubLogin;
-    let sealed = seal(&desk.may(), &desk.app, purpose, &Contents::default(), &USER, expires, NOW, entropy, limits);
+    let sealed = seal(
+        &desk.may(),
+        &desk.app,
+        purpose,
+        &Contents::default(),
+        &USER,
+        expires,
+        Revoked::NOTHING,
+        NOW,
+        entropy,
+        limits,
+    );
     let sealed = sealed.unwrap_or_else(|problem| panic!("{problem}"));
     assert!(!sealed.username_bound && sealed.hints == Hints::none());
     assert_eq!(desk.verdict(&sealed.token, &USER).0, Verdict::BadSignature);
     let Ok(token) = Unverified::parse(&sealed.token) else { panic!("malformed") };
     let permit = desk.may::<verb::Open>();
-    let found = token.examine(&permit, &desk.ring, &desk.app, purpose, &Bindings::default(), NOW);
+    let found = token.examine(&permit, &desk.ring, &desk.app, purpose, &Bindings::default(), Revoked::NOTHING, NOW);
     assert_eq!(found.verdict, Verdict::Valid);
 }
 
@@ -296,7 +333,18 @@ fn without_an_active_version_or_past_the_limit_nothing_is_sealed() {
     let limits = SealLimits { alarm: 1, refuse: 2 };
     let seal = || {
         let (entropy, expires) = (Entropy { salt: [7; 24], grant_id: [8; 16] }, Some(NOW.plus(1)));
-        seal(&desk.may(), &desk.app, Purpose::HubAuth, &Contents::default(), &USER, expires, NOW, entropy, limits)
+        seal(
+            &desk.may(),
+            &desk.app,
+            Purpose::HubAuth,
+            &Contents::default(),
+            &USER,
+            expires,
+            Revoked::NOTHING,
+            NOW,
+            entropy,
+            limits,
+        )
     };
     assert_eq!(seal().map(|sealed| sealed.seals), Ok(1));
     assert_eq!(seal().map(|sealed| limits.alarmed(sealed.seals)), Ok(true));
@@ -329,7 +377,18 @@ fn a_token_without_expiry_is_for_apps_that_say_never_only() {
     let mut desk = Desk::usual();
     let with = |desk: &Desk, expires| {
         let (entropy, limits) = (Entropy { salt: [7; 24], grant_id: [8; 16] }, SealLimits::default());
-        seal(&desk.may(), &desk.app, Purpose::HubAuth, &Contents::default(), &USER, expires, NOW, entropy, limits)
+        seal(
+            &desk.may(),
+            &desk.app,
+            Purpose::HubAuth,
+            &Contents::default(),
+            &USER,
+            expires,
+            Revoked::NOTHING,
+            NOW,
+            entropy,
+            limits,
+        )
     };
     for expires in [None, Some(UnixSeconds(0)), Some(UnixSeconds(-1)), Some(NOW), Some(UnixSeconds(253_402_300_800))] {
         assert_eq!(with(&desk, expires).err(), Some(SealProblem::Expiry), "{expires:?}");

@@ -5,6 +5,7 @@
 //! this process holds on it.
 
 use std::{
+    fmt,
     fs::{self, Metadata, OpenOptions},
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
@@ -14,7 +15,10 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::process::geteuid;
+use rustix::{
+    fs::{Access, access},
+    process::geteuid,
+};
 
 use super::{
     schema::{self, Found},
@@ -43,6 +47,8 @@ pub(super) fn open(path: &Path, fresh: &str) -> Result<Opened, String> {
     let path = real(path)?;
     let metadata = there(&path)?;
     check(&path, &metadata)?;
+    // The database would only say that it cannot be opened.
+    access(&path, Access::READ_OK | Access::WRITE_OK).map_err(|error| cannot_write(&path, &error))?;
     let said = |error: &rusqlite::Error| refused(&path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -94,14 +100,17 @@ pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> String {
         LedgerFault::Locked => {
             format!("{}: another process holds it locked ({}); end that one first", path.display(), trouble.said)
         }
-        LedgerFault::ReadOnly => format!(
-            "{}: it cannot be written ({}); give its folder to the service, and mount its file system for writing",
-            path.display(),
-            trouble.said
-        ),
+        LedgerFault::ReadOnly => cannot_write(path, &trouble.said),
         LedgerFault::Full => format!("{}: the disk or quota is full; make room", path.display()),
         _ => format!("{}: {}; check the disk, and that the folder is ours to write", path.display(), trouble.said),
     }
+}
+
+fn cannot_write(path: &Path, why: &dyn fmt::Display) -> String {
+    format!(
+        "{}: it cannot be written ({why}); give it and its folder to the service, and mount its file system for writing",
+        path.display()
+    )
 }
 
 /// One line for what does not hold together.
@@ -155,10 +164,7 @@ fn real(path: &Path) -> Result<PathBuf, String> {
 /// What the system says of the file, which is made where it is not there.
 fn there(path: &Path) -> Result<Metadata, String> {
     let said = |error: io::Error| match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => format!(
-            "{}: it cannot be made ({error}); give its folder to the service, and mount its file system for writing",
-            path.display()
-        ),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => cannot_write(path, &error),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("{}: the disk or quota is full; make room", path.display())
         }

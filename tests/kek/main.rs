@@ -4,6 +4,7 @@
 
 mod credential;
 mod descriptor;
+mod independent;
 mod kms;
 mod place;
 mod plugin;

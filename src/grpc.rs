@@ -13,6 +13,7 @@ pub mod connection;
 mod front;
 mod health;
 mod host;
+mod http2;
 mod hub_token;
 mod key;
 mod limit;

@@ -129,6 +129,12 @@ impl Op {
         matches!(self, Self::Revoke)
     }
 
+    /// Whether it is worked on where it arrives, without waiting for anything.
+    #[must_use]
+    pub const fn is_done_at_once(self) -> bool {
+        !self.waits() && !self.administers()
+    }
+
     /// Whether it waits for a disk, and so is not for a thread that serves others meanwhile.
     #[must_use]
     pub const fn waits(self) -> bool {

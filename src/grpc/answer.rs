@@ -41,6 +41,13 @@ pub(super) fn status(status: Status) -> Answer {
     status.into_http::<()>().map(|()| AnswerBody::Plain(None))
 }
 
+/// What follows a message: all went well.
+pub(super) fn trailers() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS, OK);
+    trailers
+}
+
 impl http_body::Body for AnswerBody {
     type Data = Bytes;
     type Error = Status;
@@ -53,11 +60,7 @@ impl http_body::Body for AnswerBody {
                 *self = Self::Trailers(true);
                 frame
             }
-            Self::Trailers(left) => std::mem::take(left).then(|| {
-                let mut trailers = HeaderMap::with_capacity(1);
-                trailers.insert(GRPC_STATUS, OK);
-                Frame::trailers(trailers)
-            }),
+            Self::Trailers(left) => std::mem::take(left).then(|| Frame::trailers(trailers())),
             Self::Stream(body) => return Pin::new(body).poll_frame(context),
         };
         Poll::Ready(frame.map(Ok))

@@ -1,8 +1,10 @@
-//! One connection, from its first byte: HTTP/2 or HTTP/1.1 by prior knowledge, every limit of hyper set, and an end when
-//! the service drains.
+//! One connection, from its first byte: HTTP/2 or HTTP/1.1 by prior knowledge, every limit set, and an end when the service
+//! drains.
 
 use std::{
-    io,
+    error::Error as _,
+    future::{pending, poll_fn},
+    io, mem,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
@@ -11,35 +13,22 @@ use std::{
 
 use http::Request;
 use hyper::{body::Incoming, server::conn, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     sync::watch,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
-    front,
+    front, http2,
+    limit::Limits,
     session::Session,
-    turns::{self, write_through},
+    turns::{self, Lag, write_through},
 };
 
 /// What an HTTP/2 connection starts with (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Bytes that a peer may send ahead on one stream: any unary message, and a good part of a batch.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// Bytes that a peer may send ahead on one connection, and so the most that one can make us hold.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-
-/// Bytes of answers that wait for a peer that does not read, per stream.
-const SEND_BUFFER: usize = 64 * 1024;
-
-/// Streams that a peer may open and reset before we look at them (CVE-2023-44487), and those we may have to reset
-/// for its errors, until it is sent away.
-const PENDING_RESETS: usize = 20;
-const ERROR_RESETS: usize = 128;
 
 /// How long a connection may last.
 #[derive(Clone, Copy, Debug)]
@@ -87,67 +76,115 @@ where
     let is_http2 = start.is_http2();
     let streams = limits.streams(usize::try_from(counters.connections_open.load(Ordering::Relaxed)).unwrap_or(0));
     let (io, turns) = turns::share(io, &session.caller, Arc::clone(&session.lag));
-    let io = TokioIo::new(Resumed { start, io });
-    // Boxed, because hyper and tokio move a stream's future several times before they first poll it.
-    let service = service_fn(move |request: Request<Incoming>| Box::pin(front::answer(Arc::clone(&session), request)));
+    let io = Resumed { start, io };
 
     // The two protocols' connections have the same methods, but no trait in common.
     macro_rules! run {
-        ($connection:expr) => {{
+        ($connection:expr, $silent:expr) => {{
             let mut connection = std::pin::pin!($connection);
             tokio::select! {
-                ended = turns.take(connection.as_mut()) => ended,
+                ended = turns.take(connection.as_mut()) => ended.map_err(Ended::from),
                 () = drained(&mut drain) => {
                     connection.as_mut().graceful_shutdown();
-                    turns.take(connection).await
+                    turns.take(connection).await.map_err(Ended::from)
                 }
                 grace = aged(age) => {
                     counters.connections_aged.fetch_add(1, Ordering::Relaxed);
                     connection.as_mut().graceful_shutdown();
                     // Past the grace it is dropped with all that is on it.
-                    timeout(grace, turns.take(connection)).await.unwrap_or(Ok(()))
+                    timeout(grace, turns.take(connection)).await.unwrap_or(Ok(())).map_err(Ended::from)
                 }
+                () = $silent => Err(Ended::TimedOut),
             }
         }};
     }
     let ended = if is_http2 {
-        run!(
-            conn::http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(streams)
-                .max_header_list_size(limits.header_list_bytes)
-                .max_pending_accept_reset_streams(PENDING_RESETS)
-                .max_local_error_reset_streams(ERROR_RESETS)
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .max_send_buf_size(SEND_BUFFER)
-                .keep_alive_interval(limits.keepalive_interval)
-                .keep_alive_timeout(limits.keepalive_timeout)
-                .auto_date_header(false)
-                .serve_connection(io, service)
-        )
+        let lag = Arc::clone(&session.lag);
+        // Boxed, so that a connection that is moved about before it speaks has no room set aside for this.
+        match turns.take(Box::pin(http2::begin(io, session, &limits, streams))).await {
+            Ok(mut connection) => {
+                let ping_pong = connection.ping_pong();
+                run!(Box::new(connection), silent(ping_pong, &lag, &limits))
+            }
+            Err(error) => Err(error.into()),
+        }
     } else {
         let header_bytes = limits.header_list_bytes as usize;
+        let service =
+            service_fn(move |request: Request<Incoming>| Box::pin(front::answer(Arc::clone(&session), request)));
         run!(
             conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.handshake)
                 .max_header_size(header_bytes)
                 .max_buf_size((2 * header_bytes).max(16 * 1024))
-                .serve_connection(io, service)
+                .serve_connection(TokioIo::new(io), service),
+            pending()
         )
     };
-    if let Err(error) = ended {
-        let counter = if error.is_timeout() {
-            &counters.connections_timed_out
-        } else if is_flood(&error) {
-            &counters.connections_flooded
-        } else if is_hang_up(&error) {
-            return;
+    match ended {
+        Ok(()) | Err(Ended::HungUp) => {}
+        Err(Ended::TimedOut) => _ = counters.connections_timed_out.fetch_add(1, Ordering::Relaxed),
+        Err(Ended::Flooded) => _ = counters.connections_flooded.fetch_add(1, Ordering::Relaxed),
+        Err(Ended::Failed) => _ = counters.connections_failed.fetch_add(1, Ordering::Relaxed),
+    }
+}
+
+/// How a connection ended that did not end well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    /// The peer was silent for too long.
+    TimedOut,
+    /// It was sent away for what it did too much of: streams reset or made us reset, or frames without content.
+    Flooded,
+    /// It just went away, which is its right.
+    HungUp,
+    /// Anything else.
+    Failed,
+}
+
+impl From<h2::Error> for Ended {
+    fn from(error: h2::Error) -> Self {
+        if error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+            Self::Flooded
+        } else if error.is_io() {
+            Self::HungUp
         } else {
-            &counters.connections_failed
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+            Self::Failed
+        }
+    }
+}
+
+impl From<hyper::Error> for Ended {
+    fn from(error: hyper::Error) -> Self {
+        let is_io = error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>);
+        if error.is_timeout() {
+            Self::TimedOut
+        } else if is_io || error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+            Self::HungUp
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+/// Resolves when an HTTP/2 peer has been silent for too long, and does not answer a ping either.
+async fn silent(ping_pong: Option<h2::PingPong>, lag: &Lag, limits: &Limits) {
+    let Some(mut ping_pong) = ping_pong else { return pending().await };
+    let mut heard = lag.reads();
+    loop {
+        sleep(limits.keepalive_interval).await;
+        if mem::replace(&mut heard, lag.reads()) != heard {
+            continue;
+        }
+        // An error means that the connection is at its end, which it sees itself.
+        if ping_pong.send_ping(h2::Ping::opaque()).is_err() {
+            return pending().await;
+        }
+        let pong = timeout(limits.keepalive_timeout, poll_fn(|context| ping_pong.poll_pong(context))).await;
+        if pong.is_err() && lag.reads() == heard {
+            return;
+        }
     }
 }
 
@@ -158,37 +195,13 @@ async fn aged(age: Option<Age>) -> Duration {
             sleep_until(until).await;
             grace
         }
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
 pub(super) async fn drained(drain: &mut watch::Receiver<bool>) {
     // An error means that whoever could have started a drain is gone, which is an end as well.
     let _ = drain.wait_for(|draining| *draining).await;
-}
-
-/// Whether h2 sent the peer away for what it did too much of: streams reset or made us reset, or frames without content.
-fn is_flood(error: &hyper::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
-        }
-        cause = error.source();
-    }
-    false
-}
-
-/// Whether the peer just went away, which is its right.
-fn is_hang_up(error: &hyper::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<io::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    error.is_incomplete_message() || error.is_closed() || error.is_canceled()
 }
 
 /// The first bytes of a connection: the HTTP/2 preface, or as much as is needed to see that they are not.

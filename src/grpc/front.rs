@@ -1,25 +1,27 @@
 //! What happens to every request, whatever its form: gate, rate, route, load, message, service, answer. Each refusal on
 //! the way is recorded here and nowhere else; what a use case refuses, it has recorded itself.
+//!
+//! A call that has arrived whole is done without waiting for anything, and without a future of its own.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod begun;
+mod order;
+mod record;
+mod standard;
+
+pub(super) use begun::{Begun, Held};
+
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header, request::Parts};
 use http_body::Body;
-use prost::Message as _;
-use tonic_health::pb::{HealthCheckRequest, health_server::HealthServer};
-use zeroize::Zeroize as _;
 
+use self::record::Record;
 use super::{
-    answer::{self, Answer, AnswerBody},
-    connect, health, host,
+    answer::{self, Answer},
+    connect, host,
     limit::{InFlight, Limits, SHED_RETRY},
-    message::{self, Fault, PREFIX, Whole},
-    reflection,
+    message::{self, Fault},
     request_id::X_REQUEST_ID,
     route::Route,
     rpc::{self, Form},
@@ -28,19 +30,9 @@ use super::{
     timeout,
 };
 use crate::{
-    audit::{Code, Op, Outcome},
-    authority::{Call, Refusal, Slip},
+    audit::{Op, Receipt},
+    authority::{Refusal, Slip},
 };
-
-/// How a request ends whose caller went away, or whose content broke off.
-const LEFT: Outcome = Outcome::Refused(Code::Cancelled, "CALLER_LEFT");
-
-/// How long an RPC may take whose work is done elsewhere, where ordinary ones may take no longer.
-const ORDER_DEADLINE: Duration = Duration::from_secs(15);
-
-/// What a caller is told who has no more time for that.
-const STILL_AT_IT: &str = "the deadline passed before the answer was ready; what was begun is finished and recorded, so look what \
-                           became of it before you ask again";
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -51,79 +43,102 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
-    let arrived = Instant::now();
+    Ok(begin(session, request, Instant::now()).await.finish().await)
+}
+
+/// Does the work of a request whose content is there to its end, all that can be done at once.
+pub(super) fn begin_whole(session: &Arc<Session>, request: Request<Bytes>, arrived: Instant) -> Begun {
+    let route = Route::of(request.uri().path(), session.gate.reach());
+    let (Route::Call(op), true) = (route, route.op().is_done_at_once()) else {
+        let session = Arc::clone(session);
+        let request = request.map(message::Whole::new);
+        return Begun::Waiting(Box::pin(async move { begin(session, request, arrived).await.finish().await }));
+    };
+    let (parts, body) = request.into_parts();
+    let request_id = session.ids.of(&parts.headers);
+    let form = form_of(&parts);
+    let mut record = Record::new(session, op, &request_id, arrived);
+    let done = open(session, &parts, form, route, arrived).and_then(|(form, limits)| {
+        let admitted = admit(&parts.headers, form, op, limits, &record)?;
+        match form {
+            Form::Grpc => message::is_framed(&body, admitted.bytes)?,
+            Form::Connect(_) => message::is_plain(&body, admitted.bytes)?,
+        }
+        work(&admitted, &body, &mut record)
+    });
+    record.end(&done);
+    settle(done, session, in_grpc(form, &parts), request_id)
+}
+
+/// Does the work of a request as its content arrives.
+pub(super) async fn begin<B>(session: Arc<Session>, request: Request<B>, arrived: Instant) -> Begun
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
     let (parts, body) = request.into_parts();
     let request_id = session.ids.of(&parts.headers);
     let route = Route::of(parts.uri.path(), session.gate.reach());
     let form = form_of(&parts);
-    let in_grpc = form == Some(Form::Grpc) && parts.version == Version::HTTP_2;
-    let mut record = Record { session: &session, op: route.op(), request_id: &request_id, arrived, made: false };
-
-    let served = match open(&session, &parts, form, route, arrived) {
+    let mut record = Record::new(&session, route.op(), &request_id, arrived);
+    let done = match open(&session, &parts, form, route, arrived) {
         Err(fault) => {
             let limits = session.transport.limits.load_full();
             Box::pin(message::discard(body, limits.message_bytes, arrived + limits.deadline)).await;
             Err(fault)
         }
         Ok((form, limits)) => match route {
-            Route::Call(op) => serve(&parts.headers, body, form, op, &limits, &mut record).await,
-            // Boxed, so that the future of a call, which is moved about, has no room set aside for these.
-            _ => Box::pin(serve_standard(&session, parts, body, route, arrived, &limits, &mut record)).await,
+            Route::Call(op) => match admit(&parts.headers, form, op, limits, &record) {
+                Ok(admitted) => match read(&admitted, body, &session).await {
+                    Ok(message) if op.administers() => {
+                        Box::pin(order::place(&admitted, message, &mut record)).await.map(Done::Answered)
+                    }
+                    Ok(message) if op.waits() => Box::pin(order::wait(admitted, message, &session, &mut record)).await,
+                    Ok(message) => work(&admitted, &message, &mut record),
+                    Err(fault) => Err(fault),
+                },
+                Err(fault) => Err(fault),
+            },
+            // Boxed, so that the future of a call has no room set aside for these.
+            _ => {
+                Box::pin(standard::serve(&session, &parts, body, route, &limits, &mut record)).await.map(Done::Answered)
+            }
         },
     };
-    if let Err(fault) = &served
-        && let Some(hold) = fault.hold()
-    {
-        Box::pin(tokio::time::sleep(hold)).await;
-    }
-    let mut answer = served.unwrap_or_else(|fault| {
-        record.of_fault(&fault);
-        if in_grpc { grpc_fault(fault) } else { connect::fault(fault) }
-    });
-    drop(record);
-    answer.headers_mut().insert(X_REQUEST_ID, request_id);
-    Ok(answer)
+    record.end(&done);
+    settle(done, &session, in_grpc(form, &parts), request_id)
 }
 
-/// The one record of a request. Where nobody has made it by the end, the caller has left before there was an answer.
-struct Record<'a> {
-    session: &'a Arc<Session>,
-    op: Op,
-    request_id: &'a HeaderValue,
-    arrived: Instant,
-    made: bool,
+/// How a request's work ended.
+enum Done {
+    Answered(Answer),
+    /// With a message that waits for its record.
+    Recording(Form, Bytes, Receipt),
+    /// With a refusal that does.
+    Refusing(Fault, Receipt),
 }
 
-impl Record<'_> {
-    fn make(&mut self, outcome: Outcome) {
-        if !std::mem::replace(&mut self.made, true) {
-            let request_id = self.request_id.to_str().unwrap_or_default();
-            let Session { caller, account, .. } = &**self.session;
-            let (allowance, slip) = (&account.allowance, &Slip::default());
-            let call = Call { caller, request_id, arrived: self.arrived, allowance, slip };
-            self.session.transport.authority.0.note(call, self.op, outcome);
+/// Makes an answer of it, or what there is to wait for.
+fn settle(done: Result<Done, Fault>, session: &Arc<Session>, in_grpc: bool, request_id: HeaderValue) -> Begun {
+    match done {
+        Ok(Done::Answered(answer)) => Begun::Answered(named(answer, request_id)),
+        Ok(Done::Recording(form, message, receipt)) => {
+            Begun::Held(Held::new(receipt, form, message, request_id, Arc::clone(session)))
         }
-    }
-
-    fn of_fault(&mut self, fault: &Fault) {
-        match fault {
-            Fault::Refused(refusal) | Fault::Explained(refusal, _) => self.make(refusal.outcome()),
-            Fault::Answered(status) => match status::to_record(status) {
-                Some(refusal) => self.make(refusal.outcome()),
-                None => self.made = true,
-            },
-            Fault::Rejected(rejection) => {
-                self.session.transport.counters.count_rejected(rejection.reason());
-                self.make(rejection.outcome());
+        Ok(Done::Refusing(fault, receipt)) => Begun::Waiting(Box::pin(async move {
+            let fault = if receipt.await.is_ok() { fault } else { unrecorded() };
+            if let Some(hold) = fault.hold() {
+                tokio::time::sleep(hold).await;
             }
-            Fault::Broken => self.make(LEFT),
-        }
-    }
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        self.make(LEFT);
+            named(of_fault(fault, in_grpc), request_id)
+        })),
+        Err(fault) => match fault.hold() {
+            None => Begun::Answered(named(of_fault(fault, in_grpc), request_id)),
+            Some(hold) => Begun::Waiting(Box::pin(async move {
+                tokio::time::sleep(hold).await;
+                named(of_fault(fault, in_grpc), request_id)
+            })),
+        },
     }
 }
 
@@ -172,164 +187,126 @@ fn open(
     }
 }
 
-/// Reflection and health, by tonic's own services. What is a stream is recorded when it begins.
-async fn serve_standard<B>(
-    session: &Session,
-    parts: Parts,
-    body: B,
-    route: Route,
-    arrived: Instant,
-    limits: &Limits,
-    record: &mut Record<'_>,
-) -> Result<Answer, Fault>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-{
-    let answer = if let Route::Reflection(version) = route {
-        let request = Request::from_parts(parts, body);
-        reflection::serve(version, session.gate.reach(), limits.message_bytes, request).await.map(AnswerBody::Stream)
-    } else {
-        let asked = timeout::of_grpc(&parts.headers)?;
-        let deadline = arrived + asked.unwrap_or(Duration::MAX).min(limits.deadline);
-        let message =
-            message::framed(body, limits.message_bytes, deadline, &session.transport.counters.receiving).await?;
-        // Tonic's codec would call it our own fault.
-        HealthCheckRequest::decode(message.get(PREFIX..).unwrap_or_default()).map_err(|_| Refusal::Undecodable)?;
-        grpc_call(HealthServer::new(session.transport.health.seen_by(session.gate.reach())), parts, message).await
-    };
-    record.make(match answer.headers().get(answer::GRPC_STATUS).map(HeaderValue::as_bytes) {
-        None | Some(b"0") => Outcome::Done,
-        // The only error of theirs that has no message of its own on the way: a service that is not here.
-        Some(b"5") => Outcome::Refused(Code::NotFound, health::UNKNOWN_SERVICE),
-        Some(_) => Refusal::Internal.outcome(),
-    });
-    Ok(answer)
+/// A call that was let in, up to its message.
+#[derive(Clone, Copy)]
+struct Admitted {
+    op: Op,
+    form: Form,
+    limits: Limits,
+    deadline: Instant,
+    /// How long its message may be.
+    bytes: usize,
 }
 
-/// An RPC of the API. A use case makes its record itself; its answer is held back until the journal has that record.
-async fn serve<B>(
-    headers: &HeaderMap,
-    body: B,
-    form: Form,
-    op: Op,
-    limits: &Limits,
-    record: &mut Record<'_>,
-) -> Result<Answer, Fault>
-where
-    B: Body<Data = Bytes>,
-{
+/// All that can be decided about a call before its message is there.
+fn admit(headers: &HeaderMap, form: Form, op: Op, limits: Limits, record: &Record<'_>) -> Result<Admitted, Fault> {
     let asked = match form {
         Form::Grpc => timeout::of_grpc(headers)?,
         Form::Connect(_) => timeout::of_connect(headers)?,
     };
-    let (session, request_id, arrived) = (record.session, record.request_id, record.arrived);
     // It may have waited for as long as its connection did. Its caller has given up by now, or will have before an
     // answer is there: its other calls wait as long.
-    let waited = session.lag.wait();
-    let most = if op.administers() { limits.deadline.max(ORDER_DEADLINE) } else { limits.deadline };
+    let waited = record.session.lag.wait();
+    let most = if op.administers() { limits.deadline.max(order::DEADLINE) } else { limits.deadline };
     let left = asked.unwrap_or(most).min(most);
     let left = left.checked_sub(waited).ok_or(Refusal::DeadlineExceeded)?;
-    let deadline = arrived + left;
-    let overloaded = || Refusal::Overloaded { retry_after: SHED_RETRY };
-    if limits.is_late(waited, op.makes()) || op.is_batch() && session.account.presence.is_behind() {
-        return Err(overloaded().into());
+    if limits.is_late(waited, op.makes()) || op.is_batch() && record.session.account.presence.is_behind() {
+        return Err(Refusal::Overloaded { retry_after: SHED_RETRY }.into());
     }
-    let counters = &session.transport.counters;
-    let limit = if op.is_batch() { limits.batch_bytes } else { limits.message_bytes };
-    let request = match form {
-        Form::Grpc => message::framed(body, limit, deadline, &counters.receiving).await?,
-        Form::Connect(_) => message::plain(body, limit, deadline, &counters.receiving).await?,
-    };
-    // Not before it is all there: else whoever begins calls and does not go on would take the places of others.
-    let _in_flight = InFlight::enter(&counters.in_flight, limits.in_flight, op.makes()).ok_or_else(overloaded)?;
-    if op.administers() {
-        let message = Box::pin(order(form, op, limits, deadline, request, record)).await?;
-        return Ok(in_form(form, message));
-    }
-    let rate = limits.rate;
-    let work = move |session: &Session, request_id: &HeaderValue| {
-        let slip = Slip::default();
-        let exchange = Exchange { session, request_id, arrived, deadline, rate, slip: &slip };
-        (rpc::call(op, form, &exchange, &request), slip.take())
-    };
-    let (done, receipt) = if op.waits() {
-        // Whether or not its caller waits so long, it makes its event itself.
-        record.made = true;
-        let (session, request_id) = (Arc::clone(session), request_id.clone());
-        let worked = Box::pin(tokio::task::spawn_blocking(move || work(&session, &request_id))).await;
-        record.made = false;
-        // The panic hook has said what broke.
-        worked.unwrap_or_else(|_| (Err(Fault::Answered(status::unrecorded(Refusal::Internal))), None))
-    } else {
-        work(session, request_id)
-    };
-    // Held back or not, the answer takes its place among those that nobody has taken yet.
-    let done = done.map(|message| session.account.presence.give(message));
-    if let Some(receipt) = receipt {
-        // The use case has made its event, whatever becomes of the answer.
-        record.made = true;
-        if receipt.await.is_err() {
-            return Err(Fault::Answered(status::recorded(&Refusal::Unrecorded)));
-        }
-    }
-    let message = done?;
-    record.made = true;
-    Ok(in_form(form, message))
+    let bytes = if op.is_batch() { limits.batch_bytes } else { limits.message_bytes };
+    Ok(Admitted { op, form, limits, deadline: record.arrived + left, bytes })
 }
 
-/// An RPC whose work is done elsewhere. What is refused at once is recorded and waited for as ever; from then on the
-/// record is made where the work is done, whether or not anybody waits for the answer.
-async fn order(
-    form: Form,
-    op: Op,
-    limits: &Limits,
-    deadline: Instant,
-    request: Bytes,
+/// Reads the message of a call.
+async fn read<B>(admitted: &Admitted, body: B, session: &Session) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    let receiving = &session.transport.counters.receiving;
+    match admitted.form {
+        Form::Grpc => message::framed(body, admitted.bytes, admitted.deadline, receiving).await,
+        Form::Connect(_) => message::plain(body, admitted.bytes, admitted.deadline, receiving).await,
+    }
+}
+
+/// Counts a call in. Not before it is all there: else whoever begins calls and does not go on would take the places of
+/// others.
+fn enter<'s>(admitted: &Admitted, session: &'s Session) -> Result<InFlight<'s>, Fault> {
+    let entered =
+        InFlight::enter(&session.transport.counters.in_flight, admitted.limits.in_flight, admitted.op.makes());
+    entered.ok_or_else(|| Refusal::Overloaded { retry_after: SHED_RETRY }.into())
+}
+
+/// Works on a call whose message is there. A use case makes its record itself; its answer is to be held back until the
+/// journal has that record.
+fn work(admitted: &Admitted, message: &Bytes, record: &mut Record<'_>) -> Result<Done, Fault> {
+    let session = record.session;
+    let in_flight = enter(admitted, session)?;
+    conclude(admitted, perform(admitted, session, record.request_id, record.arrived, message), in_flight, record)
+}
+
+/// What a use case gives: a message or a refusal, and the receipt of its record.
+type Performed = (Result<Bytes, Fault>, Option<Receipt>);
+
+fn perform(
+    admitted: &Admitted,
+    session: &Session,
+    request_id: &HeaderValue,
+    arrived: Instant,
+    message: &Bytes,
+) -> Performed {
+    let Admitted { op, form, limits, deadline, .. } = *admitted;
+    let slip = Slip::default();
+    let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
+    (rpc::call(op, form, &exchange, message), slip.take())
+}
+
+fn conclude(
+    admitted: &Admitted,
+    (done, receipt): Performed,
+    in_flight: InFlight<'_>,
     record: &mut Record<'_>,
-) -> Result<Bytes, Fault> {
-    let (begun, receipt) = {
-        let slip = Slip::default();
-        let (session, request_id, arrived) = (record.session, record.request_id, record.arrived);
-        let exchange = Exchange { session, request_id, arrived, deadline, rate: limits.rate, slip: &slip };
-        let begun = rpc::order(op, form, &exchange, &request);
-        // It may have held a key. Where it is a piece of what its connection has read, it is not ours to wipe.
-        if let Ok(mut request) = request.try_into_mut() {
-            request.zeroize();
+) -> Result<Done, Fault> {
+    // Held back or not, the answer takes its place among those that nobody has taken yet.
+    let done = done.map(|message| record.session.account.presence.give(message));
+    // Where there is a receipt or an answer, the use case has made its event, whatever becomes of the answer.
+    record.made |= done.is_ok() || receipt.is_some();
+    match (done, receipt) {
+        (Ok(message), Some(receipt)) => {
+            in_flight.pass_on();
+            Ok(Done::Recording(admitted.form, message, receipt))
         }
-        (begun, slip.take())
-    };
-    if let Some(receipt) = receipt {
-        record.made = true;
-        if receipt.await.is_err() {
-            return Err(Fault::Answered(status::recorded(&Refusal::Unrecorded)));
-        }
-    }
-    let ordered = begun?;
-    record.made = true;
-    match tokio::time::timeout_at(deadline.into(), ordered).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(_dropped)) => Err(Fault::Answered(status::recorded(&Refusal::Internal))),
-        Err(_elapsed) => Err(Fault::Explained(Refusal::DeadlineExceeded, STILL_AT_IT.into())),
+        (Ok(message), None) => Ok(Done::Answered(of_message(admitted.form, message))),
+        (Err(fault), Some(receipt)) => Ok(Done::Refusing(fault, receipt)),
+        (Err(fault), None) => Err(fault),
     }
 }
 
-fn in_form(form: Form, message: Bytes) -> Answer {
+/// Gives an answer the id of its request.
+fn named(mut answer: Answer, request_id: HeaderValue) -> Answer {
+    answer.headers_mut().insert(X_REQUEST_ID, request_id);
+    answer
+}
+
+/// The answer with this message.
+fn of_message(form: Form, message: Bytes) -> Answer {
     match form {
         Form::Grpc => answer::message(message),
         Form::Connect(codec) => connect::response(codec, message),
     }
 }
 
-/// Calls a tonic service with a message that is all there.
-async fn grpc_call<S>(mut service: S, parts: Parts, message: Bytes) -> Answer
-where
-    S: tonic::codegen::Service<Request<Whole>, Response = Response<tonic::body::Body>, Error = Infallible>,
-{
-    match service.call(Request::from_parts(parts, Whole::new(message))).await {
-        Ok(answer) => answer.map(AnswerBody::Stream),
-        Err(never) => match never {},
-    }
+fn of_fault(fault: Fault, in_grpc: bool) -> Answer {
+    if in_grpc { grpc_fault(fault) } else { connect::fault(fault) }
+}
+
+/// The journal did not take the record of a call.
+fn unrecorded() -> Fault {
+    Fault::Answered(status::recorded(&Refusal::Unrecorded))
+}
+
+fn in_grpc(form: Option<Form>, parts: &Parts) -> bool {
+    form == Some(Form::Grpc) && parts.version == Version::HTTP_2
 }
 
 /// The answer to a gRPC request that reached no service.

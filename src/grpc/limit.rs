@@ -4,6 +4,7 @@
 use std::{
     cell::Cell,
     collections::HashMap,
+    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -174,6 +175,11 @@ impl<'a> InFlight<'a> {
         let before = count.fetch_add(1, Ordering::Relaxed);
         let entered = Self(count);
         (before < i64::try_from(bound).unwrap_or(i64::MAX)).then_some(entered)
+    }
+
+    /// Leaves it to somebody else to count it out.
+    pub(super) fn pass_on(self) {
+        mem::forget(self);
     }
 }
 

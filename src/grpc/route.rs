@@ -87,6 +87,11 @@ impl Route {
         }
     }
 
+    /// Whether it is an RPC of the API: one message in, one out.
+    pub(super) const fn is_call(self) -> bool {
+        matches!(self, Self::Call(_))
+    }
+
     /// What records call it.
     pub(super) const fn op(self) -> Op {
         match self {

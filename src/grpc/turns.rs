@@ -96,18 +96,32 @@ impl Queue {
     }
 }
 
-/// How long a connection last waited for its turn: what a call that has just been read may have behind it already.
+/// What a connection's reading shows to others: how long it last waited for its turn, which a call that has just been read
+/// may have behind it already, and whether anything is read at all.
 #[derive(Default, Debug)]
-pub(super) struct Lag(AtomicU64);
+pub(super) struct Lag {
+    wait: AtomicU64,
+    reads: AtomicU64,
+}
 
 impl Lag {
     /// The wait; zero for a connection that need not wait.
     pub(super) fn wait(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+        Duration::from_nanos(self.wait.load(Ordering::Relaxed))
     }
 
     fn set(&self, wait: Duration) {
-        self.0.store(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.wait.store(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How often something was read: unchanged as long as the peer is silent.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        // Only its own connection counts: no two at once.
+        self.reads.store(self.reads().wrapping_add(1), Ordering::Relaxed);
     }
 }
 
@@ -262,7 +276,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for InTurns<I> {
             polled
         };
         match polled {
-            Poll::Ready(_) => self.count(buffer.filled().len() - before),
+            Poll::Ready(_) => {
+                self.count(buffer.filled().len() - before);
+                self.lag.count();
+            }
             // Nothing is left: a call that comes now has not waited.
             Poll::Pending => self.lag.set(Duration::ZERO),
         }

@@ -4,6 +4,8 @@
 //! each version's material and the key of the MAC over the whole document. Public metadata is in clear. This room
 //! is the only one that opens key material: it gives it out loaded for MAC use, never as bytes.
 
+mod backup;
+mod copies;
 mod document;
 mod edit;
 mod error;
@@ -13,12 +15,14 @@ mod kms;
 mod open;
 mod place;
 mod record;
+mod restore;
 mod rewrap;
 mod seal;
 mod warning;
 
 use std::path::{Path, PathBuf};
 
+pub use backup::{Backup, backup};
 pub use edit::{
     Change, Import, Initialised, Rotation, SECRET_MAX, create, destroy, import, init, mark_compromised, resume, rotate,
     rotate_when_due, suspend,
@@ -31,6 +35,7 @@ pub use kek::{
 };
 pub use kms::{KMS_TIMEOUT, Kms, KmsProblem, KmsStatus};
 pub use record::note_generation;
+pub use restore::{Before, Effect, Restored, Restoring, restore};
 pub use rewrap::{Inner, Rewrapped, rewrap};
 pub use warning::{SHORT_SECRET, Warning};
 

@@ -10,5 +10,7 @@ mod changing;
 mod home;
 #[path = "keystore/marking.rs"]
 mod marking;
+#[path = "keystore/restoring.rs"]
+mod restoring;
 #[path = "keystore/rollback.rs"]
 mod rollback;

@@ -159,6 +159,9 @@ fn refusal(error: &KeystoreError) -> Refusal {
         | KeystoreError::RecordAltered(_)
         | KeystoreError::Exists(_)
         | KeystoreError::SamePath(_)
+        | KeystoreError::BackupExists(_)
+        | KeystoreError::OtherKeyring { .. }
+        | KeystoreError::RestoreConflict(..)
         | KeystoreError::Kek(_)
         | KeystoreError::KeyMemory(_) => keys(KeysProblem::Unusable),
     }

@@ -316,6 +316,9 @@ fn refused(error: &KeystoreError) -> Failure {
         | KeystoreError::NotAllowed(..)
         | KeystoreError::Staged(..)
         | KeystoreError::NotDue(_)
+        | KeystoreError::BackupExists(_)
+        | KeystoreError::OtherKeyring { .. }
+        | KeystoreError::RestoreConflict(..)
         | KeystoreError::SuiteOfLiveAuth(_)
         | KeystoreError::OtherKind(..)
         | KeystoreError::LiveAuthIsGiven(_)

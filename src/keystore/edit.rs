@@ -17,6 +17,7 @@ use crate::{
     keyring::{Key, KeyKind, KeyName, Keyring, Kid, State},
     keystore::{
         KeystoreError, Location, Part, USE_STACK, Warning,
+        copies::Copies,
         document::Document,
         file,
         open::{self, OpenedDocument},
@@ -161,6 +162,9 @@ fn edit_inner(
     place.replace(&lock, &bytes, &opened.metadata, previous)?;
     // Only now: a record above the stored generation would refuse the keyring that is there.
     change.warnings.extend(highest.write(&lock, generation, &opened.metadata));
+    if previous == Previous::Removed {
+        change.warnings.extend(Copies::of(&place, &keyring_id).holding(name, number));
+    }
     Ok(change)
 }
 

@@ -111,6 +111,19 @@ pub enum KeystoreError {
     NotAllowed(KeyName, u32, NotAllowed),
     /// A successor is staged already: its number, and when it takes over.
     Staged(KeyName, u32, UnixSeconds),
+    /// There is something where a backup is to be written.
+    BackupExists(PathBuf),
+    /// The backup is of another keyring than the one that is there.
+    OtherKeyring {
+        /// Where it was to go.
+        keyring: PathBuf,
+        /// The id of what is there.
+        there: String,
+        /// The id of what the backup is of.
+        backup: String,
+    },
+    /// Backup and keyring have different versions of one number.
+    RestoreConflict(KeyName, u32, PathBuf),
     /// It is not time to rotate the key.
     NotDue(KeyName),
     /// A suite for a LiveAuth key.
@@ -266,6 +279,19 @@ impl fmt::Display for KeystoreError {
                 f,
                 "version {number} of key {name} is staged already and takes over at {at} (Unix seconds): wait for it, \
                  give an earlier activation time, or suspend it first"
+            ),
+            Self::BackupExists(path) => {
+                write!(f, "there is something at {path:?} already, which a backup never replaces: name another path")
+            }
+            Self::OtherKeyring { keyring, there, backup } => write!(
+                f,
+                "the backup is of keyring {backup}, and {keyring:?} is keyring {there}: correct the path, or say with \
+                 --replace that it is to go"
+            ),
+            Self::RestoreConflict(name, number, keyring) => write!(
+                f,
+                "version {number} of key {name} is one secret in the backup and another in the keyring {keyring:?}: to \
+                 give up the latter, move that file away and restore again"
             ),
             Self::NotDue(name) => write!(f, "it is not time to rotate key {name}: wait, or rotate it by hand"),
             Self::SuiteOfLiveAuth(name) => write!(f, "key {name} is a LiveAuth key, which has no suite: leave it out"),

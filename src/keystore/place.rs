@@ -120,6 +120,16 @@ impl Place {
         self.flush_folder()
     }
 
+    /// Puts `bytes` in place, under the lock, whatever is there; that is kept as the generation before it.
+    pub(super) fn put(&self, lock: &Lock, bytes: &[u8]) -> Result<(), KeystoreError> {
+        if let Ok(before) = fs::metadata(&self.path) {
+            return self.replace(lock, bytes, &before, Previous::Kept);
+        }
+        let temp = Temp::write(self, bytes, 0o600, None)?;
+        temp.rename(&self.path).map_err(|error| KeystoreError::Write(Step::Place, self.path.clone(), error))?;
+        self.flush_folder()
+    }
+
     /// Puts `bytes` at `<path>.<extension>`, under the lock of `path`, keeping nothing of what was there.
     pub(super) fn note(&self, _lock: &Lock, extension: &str, bytes: &[u8], like: &Metadata) -> io::Result<()> {
         let noted = Temp::write(self, bytes, 0o600, Some(like)).and_then(|temp| {

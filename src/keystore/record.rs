@@ -103,6 +103,12 @@ impl<'a> Highest<'a> {
         Self { place, keyring_id, key, recorded: Recorded::Nothing, remembered: 0 }
     }
 
+    /// The highest generation seen, as far as it is known.
+    pub(super) fn known(&self) -> u64 {
+        let recorded = if let Recorded::At(recorded) = self.recorded { recorded } else { 0 };
+        recorded.max(self.remembered).max(memory(self.keyring_id))
+    }
+
     /// Refuses a generation below the highest seen; remembers a higher one in memory.
     pub(super) fn check(&self, generation: u64) -> Result<(), KeystoreError> {
         let recorded = if let Recorded::At(recorded) = self.recorded { recorded } else { 0 };
@@ -214,6 +220,11 @@ fn stored(place: &Place) -> Result<Stored, KeystoreError> {
         Ok(None) => Err(KeystoreError::RecordAltered(path)),
         Err(error) => Err(KeystoreError::Unreadable(Part::Record, path, error)),
     }
+}
+
+/// The highest generation that this process has seen.
+fn memory(keyring_id: &str) -> u64 {
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner).get(keyring_id).copied().unwrap_or(0)
 }
 
 /// Takes in what is known elsewhere: from now on this process refuses a generation below `generation` of the keyring.

@@ -2,16 +2,11 @@
 //! key. Like any change it is made whole and judged before it replaces the file; what opened the keyring before opens
 //! nothing of it afterwards.
 
-use std::{
-    fs::{self, File},
-    io::Read as _,
-    path::PathBuf,
-};
-
 use crate::{
     crypto::secret::Secret,
     keystore::{
         KekSource, KeystoreError, Location, USE_STACK, Warning,
+        copies::Copies,
         document::Document,
         edit, file,
         open::{self, OpenedDocument},
@@ -99,7 +94,7 @@ fn rewrap_inner(location: &Location, to: &KekSource, inner: Inner) -> Result<Rew
     to.keep(&read, &key);
     let mut warnings: Vec<_> =
         Highest::fresh(&place, &keyring_id, key.record_key()).write(&lock, generation, &metadata).into_iter().collect();
-    warnings.extend(copies(&place, &keyring_id).into_iter().map(Warning::OldCopy));
+    warnings.extend(Copies::of(&place, &keyring_id).old());
     Ok(Rewrapped { generation, keyring_id, kek_made, warnings })
 }
 
@@ -126,24 +121,4 @@ fn encrypt_anew(
         }
     }
     Ok(())
-}
-
-/// Files beside the keyring that hold an earlier generation of it, and so still open as they did.
-fn copies(place: &Place, keyring_id: &str) -> Vec<PathBuf> {
-    let Some(folder) = place.path().parent() else { return Vec::new() };
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let others = entries.map(|entry| entry.path()).filter(|path| path != place.path());
-    let mut copies: Vec<_> = others
-        .filter(|path| {
-            let Ok(metadata) = fs::symlink_metadata(path) else { return false };
-            if !metadata.is_file() || metadata.len() > file::KEYRING_MAX as u64 {
-                return false;
-            }
-            let mut bytes = Vec::new();
-            let read = File::open(path).and_then(|file| file.take(file::KEYRING_MAX as u64).read_to_end(&mut bytes));
-            read.is_ok() && Document::parse(&bytes, path).is_ok_and(|document| document.keyring_id == keyring_id)
-        })
-        .collect();
-    copies.sort();
-    copies
 }

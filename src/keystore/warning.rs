@@ -15,6 +15,14 @@ pub enum Warning {
     RollbackInMemoryOnly(PathBuf, io::ErrorKind),
     /// A file beside a keyring that was wrapped anew, with an earlier generation of it.
     OldCopy(PathBuf),
+    /// A copy of the keyring that still holds what was destroyed; key and version.
+    CopyHolds(PathBuf, KeyName, u32),
+    /// A backup that was made of the keyring and cannot be read here.
+    BackupOutOfReach(PathBuf),
+    /// A backup that could not be noted, and why.
+    BackupNotNoted(PathBuf, io::ErrorKind),
+    /// A generation record that does not belong to what was restored.
+    RecordIgnored(PathBuf),
 }
 
 /// Below how many bytes a LiveAuth secret is called short.
@@ -38,6 +46,26 @@ impl fmt::Display for Warning {
                 f,
                 "the highest generation seen cannot be noted at {path:?} ({kind}): a rolled-back keyring is noticed \
                  only until this process ends"
+            ),
+            Self::CopyHolds(path, name, number) => write!(
+                f,
+                "{path:?} still holds version {number} of key {name}, for whoever can open it: remove it, and make a \
+                 new backup with `countersign keys backup`"
+            ),
+            Self::BackupOutOfReach(path) => write!(
+                f,
+                "a backup of this keyring was made at {path:?}, which cannot be read from here: see to it that it is \
+                 removed wherever it is now, and so are copies that others made"
+            ),
+            Self::BackupNotNoted(path, kind) => write!(
+                f,
+                "the backup {path:?} could not be noted beside the keyring ({kind}): when a version is destroyed, it \
+                 will not be named among the copies to remove"
+            ),
+            Self::RecordIgnored(path) => write!(
+                f,
+                "the generation record {path:?} does not belong to this keyring and counted for nothing: if a service \
+                 refuses the keyring as rolled back, restore it again with the generation that it names"
             ),
             Self::OldCopy(path) => write!(
                 f,

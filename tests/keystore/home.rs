@@ -81,7 +81,7 @@ impl Home {
 
     /// Names of files in the folder that are not part of a keyring at rest.
     pub(crate) fn strangers(&self) -> Vec<String> {
-        let known = ["keyring", "kek", "keyring.lock", "keyring.previous", "keyring.generation"];
+        let known = ["keyring", "kek", "keyring.lock", "keyring.previous", "keyring.generation", "keyring.backups"];
         let entries = fs::read_dir(self.keyring().parent().unwrap()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| !known.contains(&name.as_str())).collect()

@@ -232,6 +232,28 @@ impl Revoked<'_> {
             || covered(of_app.whole.map(|row| row.until))
     }
 
+    /// All that cuts a token off, and up to when: by its id, and where it is authentic, by its grant, its user and the app.
+    #[must_use]
+    pub fn covering(
+        &self,
+        token_id: &[u8; 16],
+        authentic: Option<(&[u8; 16], Option<&str>, UnixSeconds)>,
+    ) -> Vec<(Kind, UnixSeconds)> {
+        let Some(of_app) = self.of_app else { return Vec::new() };
+        let by_id = of_app.tokens.until(token_id).map(|until| (Kind::Token, until));
+        let by_claims = authentic.into_iter().flat_map(|(grant_id, username, issued_at)| {
+            let entries = [
+                (Kind::Grant, of_app.grants.until(grant_id)),
+                (Kind::User, self.until_of_user(username)),
+                (Kind::App, of_app.whole.map(|row| row.until)),
+            ];
+            entries
+                .into_iter()
+                .filter_map(move |(kind, until)| Some((kind, until.filter(|&until| issued_at.0 <= until)?)))
+        });
+        by_id.into_iter().chain(by_claims).map(|(kind, until)| (kind, UnixSeconds(until))).collect()
+    }
+
     /// The time of a revocation made now that does not say: as late as the clocks of replicas may differ, and no earlier than
     /// any token can have been issued by now, which one made just before may have put ahead.
     #[must_use]

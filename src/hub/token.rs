@@ -11,6 +11,7 @@ use crate::{clock::UnixSeconds, verdict::Hints};
 mod body;
 mod claims;
 mod context;
+mod explain;
 mod lifetime;
 mod open;
 mod reseal;
@@ -19,6 +20,7 @@ mod text;
 mod wire;
 
 pub use claims::{CLAIMS_MAX, Claims, LABEL_NAME_MAX, LABEL_VALUE_MAX, ORIGIN_MAX};
+pub use explain::{Check, Checked, Explanation, Facts, Named, Outcome, explain};
 pub use lifetime::{LifetimeProblem, lifetime};
 pub use open::Examined;
 pub use reseal::{Resealed, reseal};

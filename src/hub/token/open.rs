@@ -10,6 +10,7 @@ use super::{
     body::{Body, PAYLOAD_AT},
     claims::Entries,
     context::Context,
+    explain::Check,
     wire::Header,
 };
 use crate::{
@@ -35,6 +36,8 @@ pub struct Examined {
     /// What it says of itself, where it is known to be authentic: `VALID`, `EXPIRED`, `NOT_YET_VALID`, and `REVOKED` unless
     /// by its id.
     pub claims: Option<Claims>,
+    /// The check that decided; none where all were passed.
+    pub(super) failed: Option<Check>,
     /// Kept for `VALID` tokens and verbs that need it only.
     plaintext: Option<Plaintext>,
 }
@@ -48,7 +51,7 @@ impl Examined {
     /// What there is to say of a text that [`Unverified::parse`] refused.
     #[must_use]
     pub fn malformed(hints: Hints) -> Self {
-        Self::found(Verdict::Malformed, hints, None)
+        Self { verdict: Verdict::Malformed, hints, key_version: None, claims: None, failed: None, plaintext: None }
     }
 
     /// The payload of a `VALID` token that was examined in order to be opened.
@@ -63,8 +66,8 @@ impl Examined {
         Some(self.plaintext.take()?.bytes)
     }
 
-    fn found(verdict: Verdict, hints: Hints, key_version: Option<u32>) -> Self {
-        Self { verdict, hints, key_version, claims: None, plaintext: None }
+    fn failed(check: Check, verdict: Verdict, hints: Hints, key_version: Option<u32>) -> Self {
+        Self { verdict, hints, key_version, claims: None, failed: Some(check), plaintext: None }
     }
 }
 
@@ -85,30 +88,30 @@ impl Unverified<'_> {
     ) -> Examined {
         let (key, version) = match self.find_key(ring, app) {
             Ok(found) => found,
-            Err(hint) => return Examined::found(Verdict::UnknownKey, self.hints.with(hint), None),
+            Err(hint) => return Examined::failed(Check::Key, Verdict::UnknownKey, self.hints.with(hint), None),
         };
         let Some(material) = version.material(permit) else {
-            return Examined::found(Verdict::UnknownKey, self.hints.with(Hint::KeyDestroyed), None);
+            return Examined::failed(Check::Key, Verdict::UnknownKey, self.hints.with(Hint::KeyDestroyed), None);
         };
-        let fails = |verdict, hints| Examined::found(verdict, hints, Some(version.number));
+        let fails = |check, verdict, hints| Examined::failed(check, verdict, hints, Some(version.number));
 
         if revoked.has_token(&self.token_id()) {
-            return fails(Verdict::Revoked, self.hints);
+            return fails(Check::TokenRevoked, Verdict::Revoked, self.hints);
         }
         let Header { suite, flags, .. } = self.header;
         let context = Context::new(&self.header, app, purpose);
         if !context.is_committed_to(material, &self.commit) {
-            return fails(Verdict::BadSignature, self.hints);
+            return fails(Check::Commitment, Verdict::BadSignature, self.hints);
         }
         if purpose.binds() && app.require_username && !flags.username {
-            return fails(Verdict::WrongContext, self.hints.with(Hint::BindingAbsent));
+            return fails(Check::Bindings, Verdict::WrongContext, self.hints.with(Hint::BindingAbsent));
         }
         if bindings.check().is_err() {
-            return fails(Verdict::WrongContext, self.hints);
+            return fails(Check::Bindings, Verdict::WrongContext, self.hints);
         }
         let key_bytes = context.key(material);
         let Some(aad) = context.bound(flags, bindings, app) else {
-            return fails(Verdict::WrongContext, self.hints.with(Hint::BindingValueMissing));
+            return fails(Check::Bindings, Verdict::WrongContext, self.hints.with(Hint::BindingValueMissing));
         };
 
         let mut bytes = Zeroizing::new(vec![0; self.ciphertext_len()]);
@@ -118,17 +121,21 @@ impl Unverified<'_> {
             aead::open(suite, key_bytes.expose(), &nonce, aad.as_bytes(), message, tag).is_ok()
         });
         if !opened {
-            return fails(if flags.any() { Verdict::WrongContext } else { Verdict::BadSignature }, self.hints);
+            let verdict = if flags.any() { Verdict::WrongContext } else { Verdict::BadSignature };
+            return fails(Check::Seal, verdict, self.hints);
         }
         let message_len = bytes.len() - TAG_LEN;
         bytes.truncate(message_len);
-        let Some((claims, payload)) = self.read(&bytes) else { return fails(Verdict::Malformed, self.hints) };
+        let Some((claims, payload)) = self.read(&bytes) else {
+            return fails(Check::Body, Verdict::Malformed, self.hints);
+        };
 
         let username = bindings.username.filter(|_| flags.username);
-        let verdict = match judge_times(&claims, now) {
-            Verdict::Valid if revoked.covers(&claims.grant_id, username, claims.issued_at) => Verdict::Revoked,
-            verdict => verdict,
-        };
+        let failed = failing_time(&claims, now).or_else(|| {
+            let is_covered = revoked.covers(&claims.grant_id, username, claims.issued_at);
+            is_covered.then_some((Check::Revoked, Verdict::Revoked))
+        });
+        let verdict = failed.map_or(Verdict::Valid, |(_, verdict)| verdict);
         let (mut hints, mut plaintext) = (self.hints, None);
         if verdict == Verdict::Valid {
             if key.state(version, now) != State::Active {
@@ -141,7 +148,8 @@ impl Unverified<'_> {
                 plaintext = Some(Plaintext { bytes, payload });
             }
         }
-        Examined { verdict, hints, key_version: Some(version.number), claims: Some(claims), plaintext }
+        let (key_version, failed) = (Some(version.number), failed.map(|(check, _)| check));
+        Examined { verdict, hints, key_version, claims: Some(claims), failed, plaintext }
     }
 
     /// The one version that the token names, if it is the app's, of the token's suite, and usable.
@@ -180,12 +188,12 @@ impl Unverified<'_> {
     }
 }
 
-fn judge_times(claims: &Claims, now: UnixSeconds) -> Verdict {
+fn failing_time(claims: &Claims, now: UnixSeconds) -> Option<(Check, Verdict)> {
     if claims.expires_at.is_some_and(|at| now >= at) {
-        Verdict::Expired
+        Some((Check::Expiry, Verdict::Expired))
     } else if claims.issued_at > now.plus(SKEW) {
-        Verdict::NotYetValid
+        Some((Check::IssuedAt, Verdict::NotYetValid))
     } else {
-        Verdict::Valid
+        None
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     verdict::{Hint, Verdict},
 };
 
+mod explained;
 mod reseal;
 mod revoked;
 

@@ -3,6 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use super::explain::Check;
 use crate::{
     crypto::aead::{NONCE_LEN, Suite, TAG_LEN},
     keyring::Kid,
@@ -135,6 +136,11 @@ impl<'a> Unverified<'a> {
     /// Takes a token as it was received, in one pair of JSON quotes or none. What is not of the form is `MALFORMED`:
     /// the error holds the hints that go with it, and no key was tried.
     pub fn parse(text: &'a str) -> Result<Self, Hints> {
+        Self::checked(text).map_err(|(_, hints)| hints)
+    }
+
+    /// The same, and says which check failed.
+    pub(super) fn checked(text: &'a str) -> Result<Self, (Check, Hints)> {
         let mut hints = Hints::none();
         let unquoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         if unquoted.is_some() {
@@ -144,15 +150,17 @@ impl<'a> Unverified<'a> {
         let length_fits =
             (CHARS_MIN..=CHARS_MAX).contains(&text.len()) && (text.len() - CHARS_MIN).is_multiple_of(CHARS_STEP);
         if !length_fits {
-            return Err(wrong_length_hints(text, hints));
+            return Err((Check::Length, wrong_length_hints(text, hints)));
         }
-        let Some(rest) = text.strip_prefix(PREFIX) else { return Err(hints.with(Hint::WrongPrefix)) };
+        let Some(rest) = text.strip_prefix(PREFIX) else {
+            return Err((Check::Prefix, hints.with(Hint::WrongPrefix)));
+        };
         let (signed, digits) = text.split_at(text.len() - CRC_LEN);
         if digits != check_digits(signed) {
             if text.iter().any(u8::is_ascii_whitespace) {
                 hints.add(Hint::Whitespace);
             }
-            return Err(hints.with(Hint::ChecksumMismatch));
+            return Err((Check::Checksum, hints.with(Hint::ChecksumMismatch)));
         }
         let (public, ciphertext) = rest[..rest.len() - CRC_LEN].split_at(PUBLIC_CHARS);
         let mut head = [0; PUBLIC_LEN];
@@ -161,11 +169,11 @@ impl<'a> Unverified<'a> {
         if !ciphertext.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
             || URL_SAFE_NO_PAD.decode_slice(public, &mut head) != Ok(PUBLIC_LEN)
         {
-            return Err(hints);
+            return Err((Check::Encoding, hints));
         }
-        let (header, commit) = head.split_first_chunk::<HEADER_LEN>().ok_or(hints)?;
-        let header = Header::read(header).ok_or(hints.with(Hint::UnknownSuiteOrFlags))?;
-        let commit = commit.try_into().map_err(|_| hints)?;
+        let (header, commit) = head.split_first_chunk::<HEADER_LEN>().ok_or((Check::Encoding, hints))?;
+        let header = Header::read(header).ok_or((Check::Head, hints.with(Hint::UnknownSuiteOrFlags)))?;
+        let commit = commit.try_into().map_err(|_| (Check::Encoding, hints))?;
         Ok(Self { header, commit, ciphertext, hints })
     }
 
@@ -173,6 +181,11 @@ impl<'a> Unverified<'a> {
     #[must_use]
     pub fn token_id(&self) -> [u8; 16] {
         self.header.token_id()
+    }
+
+    /// Most bytes of plaintext that a token of this length holds.
+    pub(super) fn holds(&self) -> usize {
+        self.ciphertext_len() - TAG_LEN
     }
 
     /// How many bytes [`Unverified::decode_ciphertext`] writes: the ciphertext's, then the tag's.

@@ -14,6 +14,7 @@ const SECRET_MESSAGES: &[&str] = &[
     "OpenRequest",
     "OpenResponse",
     "VerifyRequest",
+    "ExplainTokenRequest",
     "ResealRequest",
     "ResealResponse",
     "TokenClaims",

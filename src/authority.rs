@@ -5,6 +5,7 @@ mod allowance;
 mod answer;
 mod custody;
 mod desk;
+mod explain;
 mod hub;
 mod keys;
 mod liveauth;
@@ -19,13 +20,17 @@ pub use answer::{
     Present, ResealedToken, Revocation, Revoke, Seal, SealedToken, VerifyHash,
 };
 pub use custody::{Changed, Custody, Edit, Edited, Keeper, KeysProblem, Order, Task, stopping};
+pub use explain::{ExplainedToken, TokenFacts, TokenTimes};
 pub use keys::{KeyShown, KeysShown, VersionShown};
 pub use refusal::Refusal;
 pub use state::{KeyringSeen, State};
 
 pub use crate::{
     crypto::aead::Suite,
-    hub::{revocation::Kind as RevocationKind, token::PayloadKind},
+    hub::{
+        revocation::Kind as RevocationKind,
+        token::{Check, Checked, Outcome as CheckOutcome, PayloadKind},
+    },
     keyring::{KeyKind, State as KeyState},
     liveauth::hash::Validity,
 };

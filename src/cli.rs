@@ -11,6 +11,7 @@ mod pages;
 mod policy;
 mod progress;
 mod service;
+mod tokens;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -66,6 +67,9 @@ enum Command {
     /// Seal, open, verify and reseal Hub auth tokens, through the service
     #[command(subcommand)]
     Hub(hub::HubCommand),
+    /// Tell operators about single tokens
+    #[command(subcommand)]
+    Tokens(tokens::TokensCommand),
     /// Judge, read and follow journals
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -166,6 +170,7 @@ pub fn run() -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Liveauth(command) => liveauth::run(&command),
         Command::Hub(command) => hub::run(&command),
+        Command::Tokens(command) => tokens::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Completions(args) => pages::completions(&args, Cli::command()),
         Command::Man(args) => pages::man(&args, Cli::command()),

@@ -35,6 +35,8 @@ pub enum Op {
     ListKeys,
     /// `KeyService/GetKey`
     GetKey,
+    /// `KeyService/ExplainToken`
+    ExplainToken,
     /// `KeyService/CreateKey`
     CreateKey,
     /// `KeyService/ImportKeyVersion`
@@ -63,7 +65,7 @@ pub enum Op {
 
 impl Op {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::MintHash,
         Self::VerifyHash,
         Self::BatchMintHash,
@@ -80,6 +82,7 @@ impl Op {
         Self::BatchReseal,
         Self::ListKeys,
         Self::GetKey,
+        Self::ExplainToken,
         Self::CreateKey,
         Self::ImportKeyVersion,
         Self::RotateKey,
@@ -163,6 +166,12 @@ impl Op {
         )
     }
 
+    /// Whether it looks into a token without the right to judge it: always journalled.
+    #[must_use]
+    pub const fn explains(self) -> bool {
+        matches!(self, Self::ExplainToken)
+    }
+
     /// Whether it only looks at keys: journalled where it is refused.
     #[must_use]
     pub const fn looks_at_keys(self) -> bool {
@@ -189,6 +198,7 @@ impl Op {
             Self::BatchReseal => "batch_reseal",
             Self::ListKeys => "list_keys",
             Self::GetKey => "get_key",
+            Self::ExplainToken => "explain_token",
             Self::CreateKey => "create_key",
             Self::ImportKeyVersion => "import_key_version",
             Self::RotateKey => "rotate_key",

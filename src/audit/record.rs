@@ -318,10 +318,9 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Whether a call is worth a record: whatever grants, cuts off or administers, every judgement that something is not valid,
-/// and every look at keys or at what is cut off that was refused; a judgement that all is valid only where `all` are wanted.
-/// A call over its rate was not looked at: recorded, a flood of them would fill
-/// the disk.
+/// Whether a call is worth a record: whatever grants, cuts off, administers or explains, every judgement that something is
+/// not valid, and every look at keys or at what is cut off that was refused; a judgement that all is valid only where `all`
+/// are wanted. A call over its rate was not looked at: recorded, a flood of them would fill the disk.
 pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
     let valid = Outcome::Judged(crate::verdict::Verdict::Valid);
     let fine = match event.op {
@@ -334,7 +333,7 @@ pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
     let refused = matches!(event.outcome, Outcome::Refused(..));
     let looks = event.op.looks_at_keys() || event.op == Op::ListRevocations;
     let told = event.op.judges() && (all || !fine) || looks && refused;
-    !paced && (event.op.grants() || event.op.cuts_off() || event.op.administers() || told)
+    !paced && (event.op.grants() || event.op.cuts_off() || event.op.administers() || event.op.explains() || told)
 }
 
 #[cfg(test)]

@@ -69,6 +69,25 @@ pub(super) fn key<'s, V: Verb>(state: &'s State, caller: &Caller, name: &str) ->
     Ok(Admitted { object, permit })
 }
 
+/// The app of that name and its key, if a rule lets the caller do `V` on that key.
+pub(super) fn app_by_its_key<'s, V: Verb>(
+    state: &'s State,
+    caller: &Caller,
+    name: &str,
+) -> Result<(&'s App, Admitted<'s, Key, V>), Refusal> {
+    if !is_app_name(name) {
+        return Err(Refusal::invalid("app", "an app's name is 1 to 64 of a-z 0-9 . _ -"));
+    }
+    let Some(app) = state.apps.get(name) else {
+        // The key that it would most likely have.
+        state.policy.permit::<V>(caller, Object::Key(name)).map_err(|_| Refusal::NoRule(V::NAME))?;
+        return Err(Refusal::UnknownApp);
+    };
+    let named = Object::Key(app.key.name.as_str());
+    let permit = state.policy.permit::<V>(caller, named).map_err(|_| Refusal::NoRule(V::NAME))?;
+    Ok((app, Admitted { object: &*app.key, permit }))
+}
+
 /// Answers for the distinct names of one batch, each looked up once.
 pub(super) struct Memo<K, T>(HashMap<K, Result<T, Refusal>>);
 

@@ -199,6 +199,7 @@ calls! { HubTokenServiceClient:
 calls! { KeyServiceClient:
     list_keys(ListKeysRequest) -> ListKeysResponse;
     get_key(GetKeyRequest) -> GetKeyResponse;
+    explain_token(ExplainTokenRequest) -> ExplainTokenResponse;
     create_key(CreateKeyRequest) -> CreateKeyResponse;
     import_key_version(ImportKeyVersionRequest) -> ImportKeyVersionResponse;
     rotate_key(RotateKeyRequest) -> RotateKeyResponse;

@@ -47,7 +47,7 @@ decodable! { usize::MAX =>
     SealRequest SealResponse OpenRequest OpenResponse VerifyRequest VerifyResponse ResealRequest ResealResponse
     RevokeRequest RevokeResponse ListRevocationsRequest ListRevocationsResponse
     BatchSealResponse BatchOpenResponse BatchVerifyResponse BatchResealResponse
-    ListKeysRequest ListKeysResponse GetKeyRequest GetKeyResponse
+    ListKeysRequest ListKeysResponse GetKeyRequest GetKeyResponse ExplainTokenRequest ExplainTokenResponse
     CreateKeyRequest CreateKeyResponse ImportKeyVersionResponse RotateKeyResponse
     SuspendKeyVersionRequest SuspendKeyVersionResponse ResumeKeyVersionRequest ResumeKeyVersionResponse
     MarkKeyVersionCompromisedRequest MarkKeyVersionCompromisedResponse

@@ -1,6 +1,7 @@
 //! `KeyService`: from its messages to the authority and back.
 
 mod change;
+mod explain;
 
 use tonic::Status;
 

@@ -62,6 +62,7 @@ impl Route {
             KEY_SERVICE if reach == Reach::Admin => match method {
                 "ListKeys" => Self::Call(Op::ListKeys),
                 "GetKey" => Self::Call(Op::GetKey),
+                "ExplainToken" => Self::Call(Op::ExplainToken),
                 "CreateKey" => Self::Call(Op::CreateKey),
                 "ImportKeyVersion" => Self::Call(Op::ImportKeyVersion),
                 "RotateKey" => Self::Call(Op::RotateKey),

@@ -113,6 +113,7 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         Op::BatchReseal => answer::<proto::BatchResealRequest>,
         Op::ListKeys => answer::<proto::ListKeysRequest>,
         Op::GetKey => answer::<proto::GetKeyRequest>,
+        Op::ExplainToken => answer::<proto::ExplainTokenRequest>,
         Op::CreateKey
         | Op::ImportKeyVersion
         | Op::RotateKey

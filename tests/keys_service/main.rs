@@ -9,6 +9,7 @@
 )]
 
 mod changing;
+mod explaining;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../tls/guarded.rs"]
 mod guarded;

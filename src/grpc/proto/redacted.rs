@@ -6,9 +6,9 @@ use std::fmt;
 use zeroize::Zeroize as _;
 
 use super::generated::{
-    ImportKeyVersionRequest, Label, MintHashResponse, OpenRequest, OpenResponse, ResealRequest, ResealResponse,
-    RevokeRequest, RotateKeyRequest, SealRequest, SealResponse, TokenClaims, VerifyHashRequest, VerifyRequest,
-    revoke_request::What, verify_hash_request::Origin,
+    ExplainTokenRequest, ImportKeyVersionRequest, Label, MintHashResponse, OpenRequest, OpenResponse, ResealRequest,
+    ResealResponse, RevokeRequest, RotateKeyRequest, SealRequest, SealResponse, TokenClaims, VerifyHashRequest,
+    VerifyRequest, revoke_request::What, verify_hash_request::Origin,
 };
 
 /// Stands in for bytes that must not be shown.
@@ -212,7 +212,7 @@ macro_rules! presenting {
     )+ };
 }
 
-presenting! { OpenRequest VerifyRequest ResealRequest }
+presenting! { OpenRequest VerifyRequest ResealRequest ExplainTokenRequest }
 
 #[cfg(test)]
 mod tests {

@@ -126,7 +126,7 @@ pub trait Home: Send {
     /// What keeps it from that.
     fn commit(&mut self, changes: &[Change]) -> Result<(), Trouble>;
 
-    /// What is new; nothing where nothing was written since it was last asked.
+    /// What is new, or some thousands of it, the rest when it is asked again; nothing where nothing was written since.
     ///
     /// # Errors
     /// Why it cannot be read.

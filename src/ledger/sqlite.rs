@@ -27,7 +27,7 @@ use crate::{
 /// Bytes of a file up to which its pages are checked before the start goes on; of a larger one, after it.
 const CHECKED_FIRST: u64 = 8 << 20;
 /// Rows that one page of a list looks at, or one sweep removes, at most: nothing else is written meanwhile.
-const AT_ONCE: i64 = 20_000;
+const AT_ONCE: i64 = if cfg!(test) { 200 } else { 20_000 };
 
 /// A ledger's file.
 pub(super) struct Sqlite {
@@ -150,8 +150,9 @@ impl Home for Sqlite {
             }
             let names = Names::read(connection)?;
             let (mut entries, mut last) = (Vec::new(), last);
-            let mut fresh = connection
-                .prepare(&format!("SELECT {REVOCATION} FROM revocations WHERE change > ?1 ORDER BY change"))?;
+            let mut fresh = connection.prepare(&format!(
+                "SELECT {REVOCATION} FROM revocations WHERE change > ?1 ORDER BY change LIMIT {AT_ONCE}"
+            ))?;
             let mut fresh = fresh.query([last])?;
             while let Some(row) = fresh.next()? {
                 let revocation = names.revocation(row)?;
@@ -159,15 +160,20 @@ impl Home for Sqlite {
                 entries.push(revocation.kept().entry);
             }
             let known = Known { generations: rows::generations(connection)?, longest: rows::longest(connection)? };
-            Ok(Some((now, last, News { entries, known })))
+            let is_all = i64::try_from(entries.len()).unwrap_or(i64::MAX) < AT_ONCE;
+            Ok(Some((now, last, is_all, News { entries, known })))
         };
         // One view of it all.
         let transaction = self.connection.transaction().map_err(|error| trouble(&error))?;
         let found =
             read(&transaction, self.wrote, self.version, self.read).map_err(|unread| unread_trouble(&unread))?;
         drop(transaction);
-        Ok(found.map(|(version, last, news)| {
-            (self.version, self.read, self.wrote) = (version, last, false);
+        Ok(found.map(|(version, last, is_all, news)| {
+            self.read = last;
+            // Else there is more, which is read when it is asked the next time.
+            if is_all {
+                (self.version, self.wrote) = (version, false);
+            }
             news
         }))
     }

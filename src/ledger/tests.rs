@@ -252,6 +252,51 @@ fn a_file_that_is_taken_away_is_noticed_and_nothing_more_is_promised() {
     assert_eq!(ledger.counters().fault(), None);
 }
 
+#[test]
+fn a_receipt_is_a_plain_future() {
+    use std::{
+        pin::pin,
+        task::{Context, Wake, Waker},
+    };
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let place = Place::new();
+    let ledger = place.open();
+    let mut receipt = pin!(ledger.revoke(entry("a", Kind::Token, 1), UnixSeconds(1), KEYRING));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let begun = Instant::now();
+    while receipt.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        thread::park_timeout(LONG);
+        assert!(begun.elapsed() < LONG, "it is woken");
+    }
+    assert_eq!(ledger.denied().count(Kind::Token), 1);
+    ledger.raise_generation(KEYRING, 4).detach();
+    drop(ledger);
+    assert_eq!(place.open().highest_generation(KEYRING), 4, "what nobody waits for is kept, too");
+}
+
+#[test]
+fn much_that_another_process_wrote_is_taken_in_piece_by_piece() {
+    const MANY: u32 = 450;
+    let place = Place::new();
+    let (one, other) = (place.open(), place.open());
+    let receipts: Vec<_> = (0..MANY).map(|n| one.revoke(entry("a", Kind::Token, n), UnixSeconds(1), KEYRING)).collect();
+    for receipt in receipts {
+        receipt.wait(LONG).unwrap();
+    }
+    assert_eq!(one.denied().count(Kind::Token), MANY as usize);
+    let begun = Instant::now();
+    while other.denied().count(Kind::Token) < MANY as usize {
+        assert!(begun.elapsed() < LONG);
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(all(&other).len(), MANY as usize, "a page that looks at no more of them says where to go on");
+}
+
 /// A home that fails when it is told to, and forgets everything.
 struct Failing {
     failures: Arc<AtomicU64>,

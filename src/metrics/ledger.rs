@@ -180,11 +180,11 @@ impl Ledger {
             ),
             entries: labelled("countersign_revocations", "Revocations in force, by what they are about.", "kind"),
             since_write: gauge(
-                "countersign_ledger_seconds_since_write",
+                "countersign_ledger_write_age_seconds",
                 "Seconds since something was last made durable in the ledger; since it was opened, if nothing was.",
             ),
             since_poll: gauge(
-                "countersign_ledger_seconds_since_poll",
+                "countersign_ledger_poll_age_seconds",
                 "Seconds since the ledger was last read for what other processes wrote.",
             ),
             bytes: gauge("countersign_ledger_bytes", "Size of the ledger's files."),

@@ -40,7 +40,7 @@ fn is_refused(service: &Service, fault: &str) {
 
 fn recovers(service: &Service) {
     until("revoking again", || revoke(service, "again").0 == 200);
-    assert!(metric(service, "countersign_ledger_seconds_since_write") < 30.0);
+    assert!(metric(service, "countersign_ledger_write_age_seconds") < 30.0);
     assert!(service.http("/readyz?verbose").1.contains("ledger: ok"));
 }
 

@@ -57,14 +57,15 @@ pub fn run(args: &[String]) {
     let is_over = AtomicBool::new(false);
     let seen = Mutex::new(Seen::default());
     thread::scope(|scope| {
-        for thread in 0..2u64 {
+        for thread in 0..THREADS {
             let (is_over, seen) = (&is_over, &seen);
             let sockets: Vec<PathBuf> = addresses.iter().map(PathBuf::from).collect();
-            let luck = number.parse::<u64>().unwrap() * 2 + thread + 1;
+            let luck = number.parse::<u64>().unwrap() * 100 + thread as u64 + 1;
             scope.spawn(move || {
                 let mut asker = Asker::new(&sockets, Path::new(schedule), luck);
                 while !is_over.load(Ordering::Relaxed) {
                     asker.round();
+                    asker.report();
                 }
                 asker.tell(&mut seen.lock().unwrap());
             });
@@ -82,6 +83,14 @@ pub fn run(args: &[String]) {
     println!("{told}");
 }
 
+/// What a thread says when it has met a version in all ways.
+pub fn has_met(version: u32) -> String {
+    format!("met {version}")
+}
+
+/// Threads of a client.
+pub const THREADS: usize = 2;
+
 /// A token that must be good, or must not.
 struct Kept {
     auth: String,
@@ -95,7 +104,12 @@ struct Asker<'a> {
     schedule: &'a Path,
     chance: u64,
     rounds: u64,
+    begin: i64,
     kept: Vec<Kept>,
+    /// Where the last one of them was put.
+    latest: usize,
+    /// The last version that was met in all ways.
+    met: u32,
     /// Those that both replicas know to be revoked.
     revoked: Vec<Kept>,
     seen: Seen,
@@ -110,7 +124,10 @@ impl<'a> Asker<'a> {
             schedule,
             chance: luck.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             rounds: 0,
+            begin: now(),
             kept: Vec::new(),
+            latest: 0,
+            met: 0,
             revoked: Vec::new(),
             seen: Seen::default(),
             name: format!("user-{luck}"),
@@ -150,12 +167,30 @@ impl<'a> Asker<'a> {
         for _ in 0..3 {
             self.old_token();
         }
-        if self.rounds.is_multiple_of(20) {
+        if self.rounds % 20 == 10 {
             self.revoke_token(one);
         }
-        if self.rounds.is_multiple_of(50) {
+        if self.rounds % 50 == 30 {
             self.revoke_user(one);
         }
+    }
+
+    /// Says when the next version has been met: minted by, sealed by, and accepted again from what was kept. What is not met
+    /// long after its time is a fault.
+    fn report(&mut self) {
+        let next = self.met + 1;
+        let is_in = |versions: &BTreeSet<u32>| versions.contains(&next);
+        let all = is_in(&self.seen.minted_by) && is_in(&self.seen.sealed_by) && is_in(&self.seen.accepted_of);
+        if !all {
+            let staged = schedule::read(self.schedule, JOBS);
+            let overdue = 2 * PATIENCE.as_secs().cast_signed();
+            if !staged.iter().any(|staged| staged.version == next && now() > staged.at.max(self.begin) + overdue) {
+                return;
+            }
+            self.fault(format!("version {next} was not met"));
+        }
+        self.met = next;
+        println!("{}", has_met(next));
     }
 
     /// Minted here, judged there; and what nobody minted is refused.
@@ -242,10 +277,11 @@ impl<'a> Asker<'a> {
             }
         }
         if self.kept.len() < KEPT {
+            self.latest = self.kept.len();
             self.kept.push(kept);
         } else {
-            let place = self.chance(KEPT);
-            self.kept[place] = kept;
+            self.latest = self.chance(KEPT);
+            self.kept[self.latest] = kept;
         }
     }
 
@@ -263,7 +299,9 @@ impl<'a> Asker<'a> {
         if self.kept.is_empty() {
             return;
         }
-        let place = self.chance(self.kept.len());
+        // Those of the newest version are few at first.
+        let place = if self.chance(3) == 0 { self.latest } else { self.chance(self.kept.len()) };
+        let place = place.min(self.kept.len() - 1);
         let (auth, username, version) =
             (self.kept[place].auth.clone(), self.kept[place].username.clone(), self.kept[place].version);
         if self.chance(4) > 0 {

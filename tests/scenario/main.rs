@@ -22,10 +22,9 @@ mod service;
 
 use std::{
     env,
-    io::Read as _,
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -41,7 +40,8 @@ const NAME: &str = "keys_are_rotated_under_load_and_nothing_goes_wrong";
 const ROUNDS: u32 = 3;
 
 /// Seconds from staging a version to its use: by then both replicas have read the keyring, which they do each second.
-const AHEAD: i64 = 4;
+/// (With one second instead of these, what the one makes the other does not take yet, and this fails.)
+const AHEAD: i64 = 6;
 
 fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -64,8 +64,9 @@ fn main() {
 fn scenario() {
     let replicas = Replicas::start();
     let schedule = Schedule::begin(replicas.dir());
-    let clients: Vec<Child> = (0..2).map(|number| spawn(&replicas, &schedule, number)).collect();
-    wait(1);
+    let mut clients: Vec<Child> = (0..2).map(|number| spawn(&replicas, &schedule, number)).collect();
+    let mut said: Vec<_> = clients.iter_mut().map(|client| BufReader::new(client.stdout.take().unwrap())).collect();
+    await_version(&mut said, 1);
     for round in 0..ROUNDS {
         let at = service::now() + AHEAD;
         // Both take part in changing keys, too.
@@ -76,20 +77,20 @@ fn scenario() {
         let secret = format!("a secret of the vendor's, number {number} ............");
         assert_eq!(schedule.stage(JOBS, at, Some(&secret)), number);
         assert_eq!(replicas.rotate(other, JOBS, at, Some(&secret)), number);
-        wait(u64::try_from(at - service::now()).unwrap() + 2);
+        await_version(&mut said, number);
     }
     let mut told = Vec::new();
-    for mut client in clients {
+    for (mut client, mut said) in clients.into_iter().zip(said) {
         drop(client.stdin.take());
         let mut text = String::new();
-        client.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        said.read_to_string(&mut text).unwrap();
         assert!(client.wait().unwrap().success(), "{text}");
         told.push(serde_json::from_str::<Value>(&text).unwrap_or_else(|_| panic!("{text}")));
     }
     for told in &told {
         println!("{told}");
         assert_eq!(told["faults"].as_array().map(Vec::len), Some(0), "{told}");
-        for (what, least) in [("minted", 50), ("sealed", 50), ("accepted", 300), ("refused", 100), ("revoked", 2)] {
+        for (what, least) in [("minted", 20), ("sealed", 20), ("accepted", 50), ("refused", 50), ("revoked", 1)] {
             assert!(told[what].as_u64().unwrap() >= least, "{what}: {told}");
         }
         for what in ["mintedBy", "sealedBy", "acceptedOf"] {
@@ -113,6 +114,13 @@ fn spawn(replicas: &Replicas, schedule: &Schedule, number: usize) -> Child {
         .unwrap()
 }
 
-fn wait(seconds: u64) {
-    sleep(Duration::from_secs(seconds));
+/// Waits until every thread of every client has met a version.
+fn await_version(said: &mut [BufReader<ChildStdout>], version: u32) {
+    for said in said {
+        for _ in 0..client::THREADS {
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            assert_eq!(line.trim(), client::has_met(version), "a client has ended");
+        }
+    }
 }

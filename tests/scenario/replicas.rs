@@ -24,7 +24,7 @@ fn config() -> String {
     let admin = "[[policy.rules]]\nname = \"keys\"\ncallers = [\"*\"]\nverbs = [\"admin\"]\nkeys = [\"*\"]\n";
     let calls = "[reload]\npoll = \"1s\"\n[limits]\ndeadline = \"20s\"\nrate = \"off\"\n";
     let config = CONFIG
-        .replace("[keyring]\n", "[keyring]\nwritable = true\npropagation = \"3s\"\n")
+        .replace("[keyring]\n", "[keyring]\nwritable = true\npropagation = \"5s\"\n")
         .replace("wait_ms = 900", "wait_ms = 9000");
     format!("{calls}{config}{admin}")
 }

@@ -60,7 +60,7 @@ fn authenticated(text: &str) -> String {
     compact[..end].to_owned() + "}"
 }
 
-fn kek(place: &Place, by: &By, entry: &Value) -> Vec<u8> {
+pub fn kek(place: &Place, by: &By, entry: &Value) -> Vec<u8> {
     let content = |path| {
         let content = fs::read(path).unwrap();
         content.strip_suffix(b"\n").unwrap().to_vec()
@@ -80,6 +80,15 @@ fn kek(place: &Place, by: &By, entry: &Value) -> Vec<u8> {
     }
 }
 
+/// The key that everything in the keyring of a [`Place`] hangs on.
+pub fn document_key(place: &Place, by: &By) -> Vec<u8> {
+    let document = place.document();
+    let id = document["keyring_id"].as_str().unwrap();
+    let wrapping = block(&kek(place, by, &document["kek"]), "countersign/keyring/kek", id);
+    let aad = [lp(b"countersign/keyring/document-key"), lp(id.as_bytes())].concat();
+    unwrap(&wrapping, &aad, &document["kek"])
+}
+
 #[test]
 fn the_formats_page_is_enough_to_open_a_keyring() {
     for by in [By::File("kek"), By::Credential("kek"), By::Passphrase(PASSPHRASE)] {
@@ -88,10 +97,8 @@ fn the_formats_page_is_enough_to_open_a_keyring() {
         let text = fs::read_to_string(place.path("keyring")).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();
         let id = document["keyring_id"].as_str().unwrap();
-        let kek = kek(&place, &by, &document["kek"]);
         let aad = |label: &str| [lp(label.as_bytes()), lp(id.as_bytes())].concat();
-        let wrapping = block(&kek, "countersign/keyring/kek", id);
-        let key = unwrap(&wrapping, &aad("countersign/keyring/document-key"), &document["kek"]);
+        let key = document_key(&place, &by);
 
         let covered = authenticated(&text);
         let len = u32::try_from(covered.len()).unwrap().to_be_bytes();

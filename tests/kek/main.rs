@@ -6,9 +6,12 @@ mod credential;
 mod descriptor;
 mod independent;
 mod kms;
+mod memory;
 mod place;
 mod plugin;
 mod rewrap;
+#[path = "../hardening/search.rs"]
+mod search;
 #[path = "../it/service.rs"]
 #[allow(dead_code, reason = "the harness has more than these tests use")]
 mod service;

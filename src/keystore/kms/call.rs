@@ -16,9 +16,13 @@ use tokio::{net::UnixStream, runtime::Builder, time::Instant};
 use tonic::{Code, Response, Status, body::Body};
 
 use super::{KmsProblem, problem::plain, v2::key_management_service_client::KeyManagementServiceClient};
+use crate::crypto::heap;
 
 /// Most bytes of an answer: annotations, a ciphertext and a key id, and their framing.
 const ANSWER_MAX: usize = 64 << 10;
+
+/// Stack wiped after a call, in bytes: what its futures held, and what decoding left.
+const USE_STACK: usize = 128 * 1024;
 
 /// Pauses between attempts, from the first to the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -49,8 +53,14 @@ pub(super) fn within<R: Send>(
             }
         })
     };
+    let ask_wiping = || {
+        // One of the two ways goes a key, through buffers of others.
+        let answer = heap::wiping(asked);
+        zeroize::zeroize_stack::<USE_STACK>();
+        answer
+    };
     thread::scope(|scope| {
-        let thread = thread::Builder::new().name("kms".to_owned()).spawn_scoped(scope, asked);
+        let thread = thread::Builder::new().name("kms".to_owned()).spawn_scoped(scope, ask_wiping);
         thread.map_err(|_| KmsProblem::Ours)?.join().unwrap_or(Err(KmsProblem::Ours))
     })
 }

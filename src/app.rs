@@ -13,6 +13,7 @@ mod startup;
 mod tls;
 mod watch;
 
+pub use custodian::change;
 pub use startup::{Protections, harden};
 
 use std::{

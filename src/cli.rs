@@ -59,8 +59,10 @@ enum Command {
     /// Say what the rules decide, and test them
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Make, import and list keys, in the keyring file
+    /// Look after keys: in a running service, or in the keyring file
     Keys(keys::KeysArgs),
+    /// Have a running service read its files again
+    Reload(keys::ReloadArgs),
     /// Mint and verify LiveAuth hashes, through the service
     #[command(subcommand)]
     Liveauth(liveauth::LiveAuthCommand),
@@ -100,6 +102,17 @@ struct ClientArgs {
         value_name = "ADDRESS"
     )]
     address: String,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Output,
+}
+
+/// What an https:// address takes.
+#[derive(Args, Debug)]
+#[expect(clippy::struct_field_names, reason = "each is the option it is named after")]
+struct TlsArgs {
     /// For https: our certificate, with what lies between it and its root, PEM
     #[arg(long, env = "COUNTERSIGN_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -112,9 +125,6 @@ struct ClientArgs {
     /// For https: whom the service's certificate must name, a host or a SPIFFE ID; the address's host if left out
     #[arg(long, env = "COUNTERSIGN_TLS_SERVER_NAME", value_name = "NAME")]
     tls_server_name: Option<String>,
-    /// How to print the answer
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    output: Output,
 }
 
 /// How a command ends that does not end well.
@@ -168,6 +178,7 @@ pub fn run() -> ExitCode {
         Command::Config(command) => service::config(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Keys(args) => keys::run(&args),
+        Command::Reload(args) => keys::reload(&args),
         Command::Liveauth(command) => liveauth::run(&command),
         Command::Hub(command) => hub::run(&command),
         Command::Tokens(command) => tokens::run(&command),

@@ -69,12 +69,17 @@ impl Config {
     }
 }
 
+/// Seconds from the staging of a new version to its use, where no configuration says otherwise.
+pub const PROPAGATION: i64 = 300;
+
 /// What a command that works on the keyring takes from a configuration.
 pub struct KeyringHome {
     /// Where the keyring lies.
     pub location: Location,
     /// Whether keys must lie in locked memory.
     pub require_mlock: bool,
+    /// Seconds from the staging of a new version to its use, where nobody says otherwise.
+    pub propagation: i64,
 }
 
 /// The keyring of this configuration.
@@ -83,7 +88,8 @@ pub struct KeyringHome {
 /// What is wrong with the file, in one line.
 pub fn keyring_home(path: &Path) -> Result<KeyringHome, String> {
     let config = Config::load(path).map_err(|error| error.to_string())?;
-    Ok(KeyringHome { location: config.keyring, require_mlock: config.require_mlock })
+    let Config { keyring: location, require_mlock, propagation, .. } = config;
+    Ok(KeyringHome { location, require_mlock, propagation })
 }
 
 #[cfg(test)]
@@ -96,6 +102,11 @@ mod tests {
     fn the_shipped_file_says_the_defaults() {
         let shipped: raw::Raw = toml::from_str(SHIPPED).unwrap();
         assert_eq!(shipped, raw::Raw::default());
+    }
+
+    #[test]
+    fn an_empty_file_has_the_propagation_that_commands_take_without_one() {
+        assert_eq!(Config::parse("", Path::new("")).unwrap().propagation, PROPAGATION);
     }
 
     #[test]

@@ -18,11 +18,10 @@ use super::{
 use crate::{
     authority::{Authority, Edit, Edited, Keeper, KeysProblem, Order, Refusal, Task, stopping},
     clock::UnixSeconds,
-    config::Config,
     crypto::aead::Suite,
     http::Readiness,
     keyring::KeyKind,
-    keystore::{self, Change, Import, KeystoreError, Rotation, Step},
+    keystore::{self, Change, Import, KeystoreError, Location, Rotation, Step},
     metrics::Metrics,
 };
 
@@ -61,7 +60,8 @@ impl Keeper for Custodian {
     fn edit(&mut self, order: Order, now: UnixSeconds) -> Result<Edited, Refusal> {
         let mut reloader = self.reloader.lock().unwrap_or_else(PoisonError::into_inner);
         let dev = reloader.is_dev();
-        let (changed, in_force) = reloader.edit(&self.authority, |config| change(config, dev, order, now));
+        let (changed, in_force) =
+            reloader.edit(&self.authority, |config| change(&config.keyring, config.propagation, dev, order, now));
         drop(reloader);
         let lacks = match in_force {
             None => None,
@@ -89,12 +89,21 @@ impl Keeper for Custodian {
     }
 }
 
-/// Makes the change on disk.
-fn change(config: &Config, dev: bool, order: Order, now: UnixSeconds) -> Result<Change, KeystoreError> {
+/// Makes the change on disk. Where the order says nothing, a version is staged `propagation` seconds ahead; the sample secret
+/// is welcome in `dev` alone.
+///
+/// # Errors
+/// [`KeystoreError`]; the keyring is then as it was.
+pub fn change(
+    location: &Location,
+    propagation: i64,
+    dev: bool,
+    order: Order,
+    now: UnixSeconds,
+) -> Result<Change, KeystoreError> {
     let Order { key, edit } = order;
     let at = |seconds: Option<i64>| seconds.map(UnixSeconds);
-    let later = now.plus(config.propagation);
-    let location = &config.keyring;
+    let later = now.plus(propagation);
     match edit {
         Edit::Create { suite, activates_at } => {
             keystore::create(location, &key, KeyKind::Hat1, suite, at(activates_at), now)

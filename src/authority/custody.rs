@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Allowance, Authority, Call, Refusal, Slip, VersionShown, allowance::Due, log_refusal};
+use super::{Allowance, Authority, Call, KeyShown, Refusal, Slip, VersionShown, allowance::Due, log_refusal};
 use crate::{
     audit::{Entry, Op, Outcome, Receipt},
     clock::UnixSeconds,
@@ -191,7 +191,7 @@ impl Authority {
             kind: key.kind,
             version: VersionShown::of(key, version, now),
             generation: edited.generation,
-            warnings: edited.warnings,
+            warnings: edited.warnings.into_iter().chain(KeyShown::of(key, now).remark()).collect(),
         })
     }
 

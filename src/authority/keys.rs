@@ -76,6 +76,17 @@ impl KeyShown {
     }
 }
 
+impl KeyShown {
+    /// What to say after a change that left nothing to mint with.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        let Self { name, active_version, .. } = self;
+        (*active_version == 0).then(|| {
+            format!("key {name} has no active version: nothing is minted with it until one is resumed or takes over")
+        })
+    }
+}
+
 impl VersionShown {
     /// A version of `key` at `now`.
     #[must_use]

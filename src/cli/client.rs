@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{ClientArgs, Failure, print, remark};
+use super::{ClientArgs, Failure, TlsArgs, print, remark};
 use crate::{
     audit::Code,
     grpc::{
@@ -37,18 +37,27 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn of(args: &ClientArgs) -> Result<Self, Failure> {
-        let address = Address::parse(&args.address).map_err(Failure::usage)?;
-        let tls = if matches!(address, Address::Https(_)) { Some(tls(args)?) } else { None };
+        Self::at(&args.address, &args.tls)
+    }
+
+    pub(super) fn at(address: &str, files: &TlsArgs) -> Result<Self, Failure> {
+        let address = Address::parse(address).map_err(Failure::usage)?;
+        let tls = if matches!(address, Address::Https(_)) { Some(tls(files)?) } else { None };
         Ok(Self { address, tls })
     }
 
     pub(super) fn connect(&self) -> Result<Client, CallError> {
-        Client::connect(&self.address, self.tls.as_ref(), TIMEOUT)
+        self.connect_for(TIMEOUT)
+    }
+
+    /// The same for calls that may take so long.
+    pub(super) fn connect_for(&self, timeout: Duration) -> Result<Client, CallError> {
+        Client::connect(&self.address, self.tls.as_ref(), timeout)
     }
 }
 
 /// What an https:// address takes.
-fn tls(args: &ClientArgs) -> Result<ClientTls, Failure> {
+fn tls(args: &TlsArgs) -> Result<ClientTls, Failure> {
     let file = |given: &Option<PathBuf>, option: &str, what: &str| {
         given.clone().ok_or_else(|| Failure::usage(format!("an https:// address needs {option} FILE, {what}")))
     };
@@ -72,7 +81,7 @@ pub(super) fn failed(error: CallError) -> Failure {
     let is = |codes: &[Code]| codes.iter().any(|code| code.number() == error.code);
     let exit = if error.unreachable || is(&[Code::Unavailable, Code::DeadlineExceeded]) {
         4
-    } else if is(&[Code::InvalidArgument, Code::NotFound]) {
+    } else if is(&[Code::InvalidArgument, Code::NotFound, Code::AlreadyExists]) {
         2
     } else if is(&[Code::PermissionDenied, Code::ResourceExhausted, Code::FailedPrecondition]) {
         3

@@ -1,24 +1,30 @@
-//! `countersign keys`: make a keyring, make and import keys, look at them. Works on the files alone; no service
-//! need run. A secret comes from standard input, a file or a terminal without echo, never from the command line.
+//! `countersign keys`: make a keyring, make, import and rotate keys, take them out of use, look at them. Works through a
+//! running service, or on the files alone, when no service need run. A secret comes from standard input, a file or a terminal without echo, never from the command line.
 
+mod args;
 mod home;
+mod online;
 mod print;
 mod prompt;
 mod rewrap;
 mod secret;
-
-use std::path::PathBuf;
+mod way;
 
 pub(super) use self::home::{Asking, KekArgs, config_location};
-use self::home::{Home, PublicHome};
+use self::{
+    args::{CreateArgs, DestroyArgs, ImportArgs, RotateArgs, ShowArgs, SuiteName, VersionArgs},
+    home::Home,
+    way::{Looking, OnlineArgs},
+};
 
 use crate::{
     app,
+    authority::Edit,
     cli::{Failure, Output},
     clock::{Clock, UnixSeconds},
     crypto::aead::Suite,
-    keyring::{KeyKind, KeyName},
-    keystore::{self, Import, KeystoreError},
+    keyring::KeyKind,
+    keystore::{self, KeystoreError},
 };
 
 /// Make and look after the keyring: the sealed file that holds every secret.
@@ -28,8 +34,12 @@ use crate::{
 /// the two on different disks and in different backups.
 ///
 /// A change is written beside the keyring and then put in its place, so a full disk or a crash leaves the previous
-/// keyring as it was. The generation before it is kept as KEYRING.previous. A running service takes a change up
-/// within `reload.poll`, or at once on SIGHUP.
+/// keyring as it was. The generation before it is kept as KEYRING.previous.
+///
+/// With --config or --keyring the commands work on the files; a running service takes a change up within `reload.poll`,
+/// or at once on SIGHUP. With --address, or neither, they work through the service on its admin listener, which has the
+/// change in force before the command ends; it needs keyring.writable = true, and a rule with the verb admin. What is
+/// printed is the same.
 #[derive(clap::Args, Debug)]
 pub struct KeysArgs {
     #[command(subcommand)]
@@ -74,15 +84,38 @@ enum Command {
     /// that may have happened, say --new-document-key, and rotate the keys themselves.
     #[command(after_help = REWRAP_EXAMPLES)]
     Rewrap(rewrap::RewrapArgs),
+    /// Stage a new version of a key, and say when it takes over
+    ///
+    /// The new version verifies at once. It takes over at its activation time, `keyring.propagation` from now unless
+    /// --activate-at says when, so that every replica knows it before any uses it; the version before it goes on verifying.
+    /// A hat1 key is drawn. A LiveAuth secret is given by idibu, at whose moment it flips: give it with --encoding, as for
+    /// `keys import`, and --activate-at.
+    #[command(after_help = ROTATE_EXAMPLES)]
+    Rotate(RotateArgs),
+    /// Set a version aside: it neither mints nor verifies until it is resumed
+    ///
+    /// No older version comes back in place of the active one: then nothing is minted until a version is resumed or a
+    /// new one is active.
+    Suspend(VersionArgs),
+    /// Bring a suspended version back to where it would stand had it never been suspended
+    Resume(VersionArgs),
+    /// Say that a version is known, or feared to be known, to others: it never mints or verifies again
+    ///
+    /// There is no way back. Rotate the key first where it is to go on minting.
+    MarkCompromised(VersionArgs),
+    /// Take a version's material away for ever, from the keyring and from KEYRING.previous
+    ///
+    /// Never an active version's. Backups that hold it have to be destroyed by themselves.
+    Destroy(DestroyArgs),
     /// List keys and versions
     ///
-    /// Reads the public part of the keyring only. It needs no KEK, and so proves nothing about who wrote it: the
-    /// service checks that when it loads the keyring.
+    /// On the file it reads the public part of the keyring only. That needs no KEK, and so proves nothing about who wrote
+    /// it: the service checks that when it loads the keyring.
     #[command(after_help = LIST_EXAMPLES)]
-    List(PublicHome),
+    List(Looking),
     /// Show one key with all its versions
     ///
-    /// Reads the public part of the keyring only, like `keys list`.
+    /// On the file it reads the public part of the keyring only, like `keys list`.
     Show(ShowArgs),
 }
 
@@ -115,6 +148,15 @@ Examples:
   openssl rand -hex 32 | countersign keys import --config config.toml \\
       --key acme --kind hat1 --encoding hex --activate-at $(date -d '+1 hour' +%s)";
 
+const ROTATE_EXAMPLES: &str = "\
+Examples:
+  countersign keys rotate --key acme-contacts
+  countersign keys rotate --config config.toml --key acme-contacts
+
+  The secret that idibu will take from 2027-01-01T00:00:00Z on:
+  countersign keys rotate --key jobs.example.com --encoding raw \\
+      --from secret.txt --activate-at 1798761600";
+
 const REWRAP_EXAMPLES: &str = "\
 Examples:
   Move from a KEK file to a systemd credential, then say so in the configuration:
@@ -126,78 +168,9 @@ Examples:
 
 const LIST_EXAMPLES: &str = "\
 Examples:
+  countersign keys list
   countersign keys list --config config.toml
   countersign keys list --keyring /var/lib/countersign/keyring --output json";
-
-#[derive(clap::Args, Debug)]
-struct CreateArgs {
-    #[command(flatten)]
-    home: Home,
-    /// Name of the key: 1 to 64 of a-z 0-9 . _ -
-    #[arg(long, value_name = "NAME", value_parser = KeyName::new)]
-    key: KeyName,
-    /// What it is for; only hat1 keys are made here
-    #[arg(long, value_enum)]
-    kind: Kind,
-    /// What a hat1 key seals with
-    #[arg(long, value_enum, default_value_t = SuiteName::Aes256Gcm)]
-    suite: SuiteName,
-    /// When it starts to mint, in Unix seconds; at once if absent
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    activate_at: Option<i64>,
-}
-
-#[derive(clap::Args, Debug)]
-struct ImportArgs {
-    #[command(flatten)]
-    home: Home,
-    /// Name of the key: 1 to 64 of a-z 0-9 . _ -; an existing one gets a further version
-    #[arg(long, value_name = "NAME", value_parser = KeyName::new)]
-    key: KeyName,
-    /// What it is for: a LiveAuth secret from idibu, or a 32-byte key for Hub auth tokens
-    #[arg(long, value_enum)]
-    kind: Kind,
-    /// How the secret is written; base64 is the standard alphabet, with or without padding
-    #[arg(long, value_enum)]
-    encoding: secret::Encoding,
-    /// What a hat1 key seals with [default: aes-256-gcm]; a LiveAuth key has no suite
-    #[arg(long, value_enum)]
-    suite: Option<SuiteName>,
-    /// When the version starts to mint, in Unix seconds; at once if absent
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    activate_at: Option<i64>,
-    /// Read the secret from this file instead of standard input
-    #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
-}
-
-#[derive(clap::Args, Debug)]
-struct ShowArgs {
-    #[command(flatten)]
-    home: PublicHome,
-    /// Name of the key
-    #[arg(long, value_name = "NAME", value_parser = KeyName::new)]
-    key: KeyName,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Kind {
-    /// A secret that idibu gave for a domain
-    #[value(name = "liveauth")]
-    LiveAuth,
-    /// A 32-byte key for Hub auth tokens
-    Hat1,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum SuiteName {
-    /// AES-256-GCM
-    #[value(name = "aes-256-gcm")]
-    Aes256Gcm,
-    /// ChaCha20-Poly1305, for machines without AES instructions
-    #[value(name = "chacha20-poly1305")]
-    ChaCha20Poly1305,
-}
 
 /// Seconds by which an activation time may have passed and still means "now": scripts compute it a moment before.
 const JUST_PASSED: i64 = 5;
@@ -228,65 +201,96 @@ fn run_command(args: &KeysArgs, now: UnixSeconds) -> Result<(), Failure> {
             print::initialised(args.output, &location, &made)
         }
         Command::Create(create) => {
-            let location = create.home.location(Asking::Known)?;
+            if KeyKind::from(create.kind) == KeyKind::LiveAuth {
+                return Err(refused(&KeystoreError::LiveAuthIsGiven(create.key.clone())));
+            }
             let activates_at = activation(create.activate_at, now);
-            let kind = create.kind.into();
-            let suite = create.suite.into();
-            let change = keystore::create(&location, &create.key, kind, suite, activates_at, now)
-                .map_err(|error| refused(&error))?;
-            print::warnings(&change.warnings);
-            print::changed(args.output, "created", &create.key, kind, &change, now)
+            let edit = Edit::Create { suite: create.suite.into(), activates_at };
+            let changed = create.at.way()?.change(&create.key, edit, now)?;
+            print::changed(args.output, "created", &changed)
         }
         Command::Import(import) => run_import(import, args.output, now),
+        Command::Rotate(rotate) => run_rotate(rotate, args.output, now),
+        Command::Suspend(version) => mark(version, Edit::Suspend, args.output, "suspended", now),
+        Command::Resume(version) => mark(version, Edit::Resume, args.output, "resumed", now),
+        Command::MarkCompromised(version) => {
+            mark(version, Edit::MarkCompromised, args.output, "marked as compromised", now)
+        }
+        Command::Destroy(destroy) => {
+            let edit = |number| Edit::Destroy { number, force: destroy.force };
+            mark(&destroy.version, edit, args.output, "destroyed", now)
+        }
         Command::Rewrap(rewrap) => rewrap::run(rewrap, args.output),
-        Command::List(home) => {
-            let summary = keystore::summary(&home.keyring()?).map_err(|error| refused(&error))?;
-            print::list(args.output, &summary, now)
-        }
-        Command::Show(show) => {
-            let keyring = show.home.keyring()?;
-            let summary = keystore::summary(&keyring).map_err(|error| refused(&error))?;
-            let Some(key) = summary.keys.iter().find(|key| key.name == show.key) else {
-                return Err(usage(format!(
-                    "there is no key {} in this keyring: `countersign keys list` names them all",
-                    show.key
-                )));
-            };
-            print::show(args.output, key, now)
-        }
+        Command::List(at) => print::list(args.output, &at.view()?.list(now)?),
+        Command::Show(show) => print::show(args.output, &show.at.view()?.show(&show.key, now)?),
     }
+}
+
+fn mark(
+    args: &VersionArgs,
+    edit: impl FnOnce(u32) -> Edit,
+    output: Output,
+    verb: &str,
+    now: UnixSeconds,
+) -> Result<(), Failure> {
+    let changed = args.at.way()?.change(&args.key, edit(args.key_version), now)?;
+    print::changed(output, verb, &changed)
 }
 
 fn run_import(args: &ImportArgs, output: Output, now: UnixSeconds) -> Result<(), Failure> {
     let kind = KeyKind::from(args.kind);
     if kind == KeyKind::LiveAuth && args.suite.is_some() {
-        return Err(usage("a LiveAuth key has no suite: leave --suite out".to_owned()));
+        return Err(Failure::usage("a LiveAuth key has no suite: leave --suite out"));
     }
     if args.from.is_none() {
-        args.home.leave_standard_input("the secret")?;
+        args.at.home.leave_standard_input("the secret")?;
     }
-    let location = args.home.location(Asking::Known)?;
+    let way = args.at.way()?;
     let secret = secret::read(args.from.as_deref(), args.encoding, &args.key)?;
-    let import = Import {
-        name: &args.key,
-        kind,
-        suite: args.suite.unwrap_or(SuiteName::Aes256Gcm).into(),
-        secret,
-        activates_at: activation(args.activate_at, now),
-        allow_sample: false,
-    };
-    let change = keystore::import(&location, &import, now).map_err(|error| refused(&error))?;
-    print::warnings(&change.warnings);
-    print::changed(output, "imported", &args.key, kind, &change, now)
+    let (suite, activates_at) = (args.suite.map(Suite::from), activation(args.activate_at, now));
+    let changed = way.change(&args.key, Edit::Import { kind, secret, suite, activates_at }, now)?;
+    print::changed(output, "imported", &changed)
+}
+
+fn run_rotate(args: &RotateArgs, output: Output, now: UnixSeconds) -> Result<(), Failure> {
+    if args.encoding.is_some() && args.from.is_none() {
+        args.at.home.leave_standard_input("the secret")?;
+    }
+    let way = args.at.way()?;
+    let read = |encoding| secret::read(args.from.as_deref(), encoding, &args.key);
+    let secret = args.encoding.map(read).transpose()?;
+    // Without a time it is staged: "now" has to be said in full.
+    let activates_at = args.activate_at.map(|_| activation(args.activate_at, now).unwrap_or(now.0));
+    let suite = args.suite.map(SuiteName::into);
+    let changed = way.change(&args.key, Edit::Rotate { secret, suite, activates_at }, now)?;
+    print::changed(output, "staged", &changed)
+}
+
+/// Has a running service read its files again.
+///
+/// It reads its configuration, keyring and TLS files, as on SIGHUP, and puts all of it in force or nothing. Where
+/// something is refused, what serves goes on serving, and the message says what is wrong.
+#[derive(clap::Args, Debug)]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    service: OnlineArgs,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Runs `countersign reload`.
+///
+/// # Errors
+/// [`Failure`], with one line that says what to do.
+pub fn reload(args: &ReloadArgs) -> Result<(), Failure> {
+    let generation = online::reload(&args.service.connect()?)?;
+    print::reloaded(args.output, generation)
 }
 
 /// A time that has only just passed means now; an earlier one is left to be refused.
-fn activation(asked: Option<i64>, now: UnixSeconds) -> Option<UnixSeconds> {
-    asked.map(UnixSeconds).filter(|at| !(0..=JUST_PASSED).contains(&now.since(*at)))
-}
-
-fn usage(message: String) -> Failure {
-    Failure { exit: 2, message }
+fn activation(asked: Option<i64>, now: UnixSeconds) -> Option<i64> {
+    asked.filter(|at| !(0..=JUST_PASSED).contains(&now.since(UnixSeconds(*at))))
 }
 
 /// The exit code of each error.
@@ -340,22 +344,4 @@ fn refused(error: &KeystoreError) -> Failure {
         KeystoreError::NoRandomness => 70,
     };
     Failure { exit, message: error.to_string() }
-}
-
-impl From<Kind> for KeyKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::LiveAuth => Self::LiveAuth,
-            Kind::Hat1 => Self::Hat1,
-        }
-    }
-}
-
-impl From<SuiteName> for Suite {
-    fn from(suite: SuiteName) -> Self {
-        match suite {
-            SuiteName::Aes256Gcm => Self::Aes256Gcm,
-            SuiteName::ChaCha20Poly1305 => Self::ChaCha20Poly1305,
-        }
-    }
 }

@@ -110,6 +110,9 @@ fn announcement(endpoints: &Endpoints, folder: &dev::Folder) -> String {
         folder.path().display(),
         endpoints.unix.display(),
     );
+    if let Some(admin) = &endpoints.admin {
+        let _ = writeln!(text, "  admin   unix:{}   (the same, and KeyService)", admin.display());
+    }
     if let Some(tcp) = &endpoints.tcp {
         let _ = writeln!(text, "  grpc    {tcp}   (and JSON; no TLS, callers are name:dev-tcp)");
     }
@@ -136,9 +139,21 @@ fn announcement(endpoints: &Endpoints, folder: &dev::Folder) -> String {
     step("tampered with on the way (MALFORMED)", format!("{seal} | sed 's/......$/000000/' | {judge}"));
     step("out of time (EXPIRED)", format!("{seal_for_a_second} | (sleep 2; cat) | {judge}"));
     step("shown by another user (WRONG_CONTEXT)", format!("{seal} | {judge_for_another}"));
+    if let Some(admin) = &endpoints.admin {
+        let admin = quoted_text(&format!("unix:{}", admin.display()));
+        let keys = |command: &str| format!("{binary} {command} --address {admin}");
+        step("look at the keys, on the admin socket", keys("keys list"));
+        // Its number is not known before: a folder that is continued may have more.
+        let first = format!("--key {app} --key-version 1");
+        step(
+            "set a version aside: what it sealed is not taken (UNKNOWN_KEY)",
+            format!("t=$({seal}) && {} && printf %s \"$t\" | {judge}", keys(&format!("keys suspend {first}"))),
+        );
+        step("bring it back", keys(&format!("keys resume {first}")));
+    }
     if let Some(tcp) = &endpoints.tcp {
         step(
-            "the same without gRPC",
+            "the same as the first without gRPC",
             format!(
                 "curl -sS {tcp}/countersign.v1.LiveAuthService/MintHash -H 'Content-Type: application/json' -d '{{\"domain\":\"{domain}\",\"client\":42}}'"
             ),

@@ -146,7 +146,6 @@ fn the_place_of_the_keyring_is_given_one_way_or_the_other() {
         &["init", "--keyring", "x"],
         &["init", "--kek-file", "x"],
         &["init", "--config", config, "--keyring", "x", "--kek-file", "y"],
-        &["list"],
         &["list", "--kek-file", "x"],
         &["import", "--config", config, "--key", "k", "--kind", "liveauth", "--encoding", "raw", "--secret", "s"],
         &["import", "--config", config, "--key", "k", "--kind", "liveauth", "--encoding", "raw", "s"],

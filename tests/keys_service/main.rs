@@ -8,6 +8,7 @@
     reason = "tests fail loudly and say what they skip"
 )]
 
+mod agreeing;
 mod changing;
 mod explaining;
 #[allow(dead_code, reason = "each test binary uses its part")]

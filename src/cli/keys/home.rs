@@ -14,7 +14,7 @@ use crate::{
 #[derive(clap::Args, Debug)]
 pub(super) struct Home {
     /// Configuration file that names the keyring and what opens it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek"], required_unless_present = "keyring")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek"])]
     config: Option<PathBuf>,
     /// Keyring file
     #[arg(long, value_name = "FILE", requires = "kek")]
@@ -27,7 +27,7 @@ pub(super) struct Home {
 #[derive(clap::Args, Debug)]
 pub(super) struct PublicHome {
     /// Configuration file that names the keyring
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek"], required_unless_present = "keyring")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keyring", "kek"])]
     config: Option<PathBuf>,
     /// Keyring file
     #[arg(long, value_name = "FILE")]
@@ -72,6 +72,17 @@ impl Home {
         }
     }
 
+    /// Whether files are named at all.
+    pub(super) fn is_named(&self) -> bool {
+        self.config.is_some() || self.keyring.is_some()
+    }
+
+    /// Seconds from the staging of a new version to its use: the configuration's, or those of one that says nothing.
+    pub(super) fn propagation(&self) -> Result<i64, Failure> {
+        let home = self.config.as_deref().map(config::keyring_home).transpose().map_err(Failure::usage)?;
+        Ok(home.map_or(config::PROPAGATION, |home| home.propagation))
+    }
+
     /// The configuration that says so, if one does.
     pub(super) fn config(&self) -> Option<&Path> {
         self.config.as_deref()
@@ -90,6 +101,11 @@ impl Home {
 }
 
 impl PublicHome {
+    /// Whether files are named at all.
+    pub(super) fn is_named(&self) -> bool {
+        self.config.is_some() || self.keyring.is_some()
+    }
+
     pub(super) fn keyring(&self) -> Result<PathBuf, Failure> {
         match (&self.config, &self.keyring) {
             (Some(config), _) => Ok(config::keyring_home(config).map_err(Failure::usage)?.location.keyring),

@@ -1,6 +1,7 @@
 //! What `countersign keys` prints: lines and tables for people, JSON for programs. Public metadata only.
 
 use std::{
+    fmt::Display,
     io::{self, Write as _},
     path::Path,
 };
@@ -8,12 +9,14 @@ use std::{
 use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
 
+use super::way::Listed;
 use crate::{
+    authority::{Changed, KeyShown, VersionShown},
     cli::{Failure, Output},
     clock::UnixSeconds,
     crypto::aead::Suite,
-    keyring::{Key, KeyKind, KeyName, Kid, Version},
-    keystore::{Change, Initialised, Inner, KekSource, Location, Rewrapped, Summary, Warning},
+    keyring::State,
+    keystore::{Initialised, Inner, KekSource, Location, Rewrapped, Warning},
 };
 
 /// A made keyring, as JSON. 64-bit numbers are text, as in proto3 JSON.
@@ -29,7 +32,7 @@ struct InitialisedJson<'a> {
     kek_made: bool,
 }
 
-/// An added version, as JSON.
+/// A version that was added or changed, as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ChangeJson<'a> {
@@ -39,7 +42,7 @@ struct ChangeJson<'a> {
     state: &'static str,
     activates_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kid: Option<String>,
+    kid: Option<&'a String>,
     generation: String,
 }
 
@@ -58,25 +61,37 @@ struct SummaryJson<'a> {
 struct KeyJson<'a> {
     name: &'a str,
     kind: &'static str,
-    versions: Vec<VersionJson>,
+    versions: Vec<VersionJson<'a>>,
 }
 
 /// A version, as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct VersionJson {
+struct VersionJson<'a> {
     number: u32,
     state: &'static str,
     created_at: String,
     activates_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    deactivates_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compromised_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destroyed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     suite: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kid: Option<String>,
+    kid: Option<&'a str>,
 }
 
 /// Prints warnings, on standard error.
 pub(super) fn warnings(warnings: &[Warning]) {
+    lines_of(warnings);
+}
+
+fn lines_of(warnings: &[impl Display]) {
     let mut stderr = io::stderr().lock();
     for warning in warnings {
         let _ = writeln!(stderr, "warning: {warning}");
@@ -158,56 +173,58 @@ pub(super) fn rewrapped(
     print(&format!("the keyring {keyring} now opens with {}{drawn}\n{made}{next}", location.kek))
 }
 
-/// Prints an added version; `verb` says how it came.
-pub(super) fn changed(
-    output: Output,
-    verb: &str,
-    name: &KeyName,
-    kind: KeyKind,
-    change: &Change,
-    now: UnixSeconds,
-) -> Result<(), Failure> {
-    let staged = change.activates_at > now;
+/// Prints a version that was added or changed; `verb` says how.
+pub(super) fn changed(output: Output, verb: &str, changed: &Changed) -> Result<(), Failure> {
+    lines_of(&changed.warnings);
+    let Changed { key, kind, version, generation, .. } = changed;
     match output {
         Output::Json => json(&ChangeJson {
-            key: name.as_str(),
+            key,
             kind: kind.name(),
-            version: change.number,
-            state: if staged { "pre-active" } else { "active" },
-            activates_at: change.activates_at.to_string(),
-            kid: change.kid.as_ref().map(Kid::to_string),
-            generation: change.generation.to_string(),
+            version: version.number,
+            state: version.state.name(),
+            activates_at: version.activates_at.to_string(),
+            kid: (!version.kid.is_empty()).then_some(&version.kid),
+            generation: generation.to_string(),
         }),
         Output::Text => {
-            let id = change.kid.map(|kid| format!(", kid {kid}")).unwrap_or_default();
-            let when = if staged {
-                format!("pre-active until {}", change.activates_at.utc())
-            } else {
-                "active now".to_owned()
+            let id = if version.kid.is_empty() { String::new() } else { format!(", kid {}", version.kid) };
+            let stands = match version.state {
+                State::PreActive => format!("pre-active until {}", UnixSeconds(version.activates_at).utc()),
+                State::Active => "active now".to_owned(),
+                State::Deactivated => "deactivated, it verifies only".to_owned(),
+                other => other.name().to_owned(),
             };
-            print(&format!("{verb} version {} of key {name} ({}{id}): {when}\n", change.number, kind.name()))
+            print(&format!("{verb} version {} of key {key} ({}{id}): {stands}\n", version.number, kind.name()))
         }
     }
 }
 
+/// Prints what a reload put in force.
+pub(super) fn reloaded(output: Output, generation: u64) -> Result<(), Failure> {
+    match output {
+        Output::Json => json(&serde_json::json!({ "generation": generation.to_string() })),
+        Output::Text => print(&format!("reloaded: generation {generation} of the keyring serves\n")),
+    }
+}
+
 /// Prints all keys.
-pub(super) fn list(output: Output, summary: &Summary, now: UnixSeconds) -> Result<(), Failure> {
+pub(super) fn list(output: Output, listed: &Listed) -> Result<(), Failure> {
     match output {
         Output::Json => json(&SummaryJson {
-            keyring_id: &summary.keyring_id,
-            generation: summary.generation.to_string(),
-            keys: summary.keys.iter().map(|key| key_json(key, now)).collect(),
+            keyring_id: &listed.keyring_id,
+            generation: listed.generation.to_string(),
+            keys: listed.keys.iter().map(key_json).collect(),
         }),
-        Output::Text if summary.keys.is_empty() => {
+        Output::Text if listed.keys.is_empty() => {
             print("no keys yet: `countersign keys import` or `countersign keys create` adds one\n")
         }
         Output::Text => {
             let mut table = columns(["KEY", "KIND", "VERSION", "STATE", "ACTIVATES", "SUITE", "KID"]);
-            for key in &summary.keys {
-                for version in key.versions() {
-                    let [number, state, activates, suite, kid] = cells(key, version, now);
-                    let name = key.name.as_str().to_owned();
-                    table.add_row([name, key.kind.name().to_owned(), number, state, activates, suite, kid]);
+            for key in &listed.keys {
+                for version in &key.versions {
+                    let [number, state, activates, suite, kid] = cells(version);
+                    table.add_row([key.name.clone(), key.kind.name().to_owned(), number, state, activates, suite, kid]);
                 }
             }
             print(&flush_left(&table))
@@ -216,44 +233,49 @@ pub(super) fn list(output: Output, summary: &Summary, now: UnixSeconds) -> Resul
 }
 
 /// Prints one key.
-pub(super) fn show(output: Output, key: &Key, now: UnixSeconds) -> Result<(), Failure> {
+pub(super) fn show(output: Output, key: &KeyShown) -> Result<(), Failure> {
     match output {
-        Output::Json => json(&key_json(key, now)),
+        Output::Json => json(&key_json(key)),
         Output::Text => {
             let mut table = columns(["VERSION", "STATE", "CREATED", "ACTIVATES", "SUITE", "KID"]);
-            for version in key.versions() {
-                let [number, state, activates, suite, kid] = cells(key, version, now);
-                table.add_row([number, state, version.created_at.utc(), activates, suite, kid]);
+            for version in &key.versions {
+                let [number, state, activates, suite, kid] = cells(version);
+                table.add_row([number, state, UnixSeconds(version.created_at).utc(), activates, suite, kid]);
             }
-            let active = key.active(now).map_or_else(
-                || "none: it verifies as its versions allow, and does not mint".to_owned(),
-                |version| format!("version {}", version.number),
-            );
+            let active = match key.active_version {
+                0 => "none: it verifies as its versions allow, and does not mint".to_owned(),
+                number => format!("version {number}"),
+            };
             let (name, kind) = (&key.name, key.kind.name());
             print(&format!("key     {name}\nkind    {kind}\nactive  {active}\n\n{}", flush_left(&table)))
         }
     }
 }
 
-fn key_json(key: &Key, now: UnixSeconds) -> KeyJson<'_> {
-    let versions = key.versions().iter().map(|version| VersionJson {
+fn key_json(key: &KeyShown) -> KeyJson<'_> {
+    let text = |at: Option<i64>| at.map(|at| at.to_string());
+    let versions = key.versions.iter().map(|version| VersionJson {
         number: version.number,
-        state: key.state(version, now).name(),
+        state: version.state.name(),
         created_at: version.created_at.to_string(),
         activates_at: version.activates_at.to_string(),
+        deactivates_at: text(version.deactivates_at),
+        suspended_at: text(version.suspended_at),
+        compromised_at: text(version.compromised_at),
+        destroyed_at: text(version.destroyed_at),
         suite: version.suite.map(Suite::name),
-        kid: version.kid.as_ref().map(Kid::to_string),
+        kid: (!version.kid.is_empty()).then_some(version.kid.as_str()),
     });
-    KeyJson { name: key.name.as_str(), kind: key.kind.name(), versions: versions.collect() }
+    KeyJson { name: &key.name, kind: key.kind.name(), versions: versions.collect() }
 }
 
-fn cells(key: &Key, version: &Version, now: UnixSeconds) -> [String; 5] {
+fn cells(version: &VersionShown) -> [String; 5] {
     [
         version.number.to_string(),
-        key.state(version, now).name().to_owned(),
-        version.activates_at.utc(),
+        version.state.name().to_owned(),
+        UnixSeconds(version.activates_at).utc(),
         version.suite.map_or("-", Suite::name).to_owned(),
-        version.kid.as_ref().map_or_else(|| "-".to_owned(), Kid::to_string),
+        if version.kid.is_empty() { "-".to_owned() } else { version.kid.clone() },
     ]
 }
 

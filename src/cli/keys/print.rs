@@ -193,7 +193,9 @@ pub(super) fn changed(output: Output, verb: &str, changed: &Changed) -> Result<(
                 State::PreActive => format!("pre-active until {}", UnixSeconds(version.activates_at).utc()),
                 State::Active => "active now".to_owned(),
                 State::Deactivated => "deactivated, it verifies only".to_owned(),
-                other => other.name().to_owned(),
+                State::Suspended => "it neither mints nor verifies until it is resumed".to_owned(),
+                State::Compromised => "it neither mints nor verifies any more".to_owned(),
+                State::Destroyed => "its material is gone".to_owned(),
             };
             print(&format!("{verb} version {} of key {key} ({}{id}): {stands}\n", version.number, kind.name()))
         }

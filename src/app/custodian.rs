@@ -5,8 +5,12 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     thread,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
@@ -18,12 +22,17 @@ use super::{
 use crate::{
     authority::{Authority, Edit, Edited, Keeper, KeysProblem, Order, Refusal, Task, stopping},
     clock::UnixSeconds,
+    config::{Config, interval_of},
     crypto::aead::Suite,
     http::Readiness,
-    keyring::KeyKind,
+    keyring::{KeyKind, KeyName},
     keystore::{self, Change, Import, KeystoreError, Location, Rotation, Step},
     metrics::Metrics,
 };
+
+/// How often keys are looked at that are rotated on a schedule, and when again after one could not be.
+const LOOK: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Where the answer to an ordered reload goes: the keyring's generation, or why what the files hold is not taken.
 pub(super) type ReloadOrder = oneshot::Sender<Result<u64, String>>;
@@ -47,21 +56,46 @@ impl Custodian {
     /// The system gives no more threads.
     pub(super) fn start(mut self, tasks: Receiver<Task>) -> io::Result<()> {
         let work = move || {
-            for task in tasks {
-                // The panic hook has reported it; the next order is another one.
-                let _ = catch_unwind(AssertUnwindSafe(|| task(&mut self)));
+            let mut look = Instant::now();
+            loop {
+                let now = Instant::now();
+                if now >= look {
+                    let well = catch_unwind(AssertUnwindSafe(|| self.rotate_what_is_due())).unwrap_or(false);
+                    look = now + if well { LOOK } else { LOOK_AGAIN };
+                }
+                match tasks.recv_timeout(look.saturating_duration_since(Instant::now())) {
+                    // The panic hook has reported it; the next order is another one.
+                    Ok(task) => drop(catch_unwind(AssertUnwindSafe(|| task(&mut self)))),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
         };
         thread::Builder::new().name("custodian".into()).spawn(work).map(drop)
     }
-}
 
-impl Keeper for Custodian {
-    fn edit(&mut self, order: Order, now: UnixSeconds) -> Result<Edited, Refusal> {
+    /// Rotates the keys whose time has come by the configuration that serves; whether none of that failed.
+    fn rotate_what_is_due(&mut self) -> bool {
+        let reloader = self.reloader.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = reloader.running();
+        if !config.writable || config.rotations.is_empty() {
+            return true;
+        }
+        let rotations = config.rotations.clone();
+        drop(reloader);
+        let authority = Arc::clone(&self.authority);
+        authority.rotate_what_is_due(self, |key| interval_of(&rotations, key))
+    }
+
+    /// Has a change made on disk, and puts it in force.
+    fn apply(
+        &mut self,
+        now: UnixSeconds,
+        make: impl FnOnce(&Config, bool) -> Result<Change, KeystoreError>,
+    ) -> Result<Edited, KeystoreError> {
         let mut reloader = self.reloader.lock().unwrap_or_else(PoisonError::into_inner);
         let dev = reloader.is_dev();
-        let (changed, in_force) =
-            reloader.edit(&self.authority, |config| change(&config.keyring, config.propagation, dev, order, now));
+        let (changed, in_force) = reloader.edit(&self.authority, |config| make(config, dev));
         drop(reloader);
         let lacks = match in_force {
             None => None,
@@ -76,9 +110,28 @@ impl Keeper for Custodian {
                 Some(format!("it is not in force: {problem}"))
             }
         };
-        let Change { name, generation, number, warnings, .. } = changed.map_err(|error| refusal(&error))?;
+        let Change { name, generation, number, warnings, .. } = changed?;
         tracing::info!(key = %name, version = number, generation, "changed a key");
         Ok(Edited { number, generation, warnings: warnings.iter().map(ToString::to_string).collect(), lacks })
+    }
+}
+
+impl Keeper for Custodian {
+    fn edit(&mut self, order: Order, now: UnixSeconds) -> Result<Edited, Refusal> {
+        let edited = self.apply(now, |config, dev| change(&config.keyring, config.propagation, dev, order, now));
+        edited.map_err(|error| refusal(&error))
+    }
+
+    fn rotate_when_due(&mut self, key: &KeyName, every: i64, now: UnixSeconds) -> Result<Option<Edited>, Refusal> {
+        let rotated = self.apply(now, |config, _| {
+            let later = now.plus(config.propagation);
+            keystore::rotate_when_due(&config.keyring, key, every, later, now)?
+                .ok_or_else(|| KeystoreError::NotDue(key.clone()))
+        });
+        match rotated {
+            Err(KeystoreError::NotDue(_)) => Ok(None),
+            rotated => rotated.map(Some).map_err(|error| refusal(&error)),
+        }
     }
 
     fn reload(&mut self) -> Result<u64, Refusal> {

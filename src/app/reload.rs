@@ -153,6 +153,11 @@ impl Reloader {
         (changed, Some(swapped))
     }
 
+    /// The configuration that serves.
+    pub(super) fn running(&self) -> &Config {
+        &self.running
+    }
+
     /// Whether this is development.
     pub(super) fn is_dev(&self) -> bool {
         self.options.dev.is_some()

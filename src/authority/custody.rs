@@ -3,6 +3,7 @@
 //! finished and recorded.
 
 mod order;
+mod schedule;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -30,6 +31,13 @@ pub trait Keeper {
     /// # Errors
     /// A [`Refusal`]: the keyring is as it was.
     fn edit(&mut self, order: Order, now: UnixSeconds) -> Result<Edited, Refusal>;
+
+    /// Stages a successor of a hat1 key that gets one every `every` seconds; nothing where its time has not come, because
+    /// another process on the same keyring was first.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: the keyring is as it was.
+    fn rotate_when_due(&mut self, key: &KeyName, every: i64, now: UnixSeconds) -> Result<Option<Edited>, Refusal>;
 
     /// Reads all files again; gives the keyring's generation.
     ///

@@ -16,6 +16,9 @@ pub(super) fn of(config: &Config) -> Vec<String> {
             "ledger.path is empty: no token can be revoked, and a rolled-back keyring is noticed less surely".into(),
         );
     }
+    if !config.rotations.is_empty() && !config.writable {
+        lines.push("keyring.rotate has entries and keyring.writable is false: no key rotates by itself".into());
+    }
     shared_secrets(config, &policy, &mut lines);
     idle_rates(config, &mut lines);
     for domain in &config.domains {

@@ -21,8 +21,10 @@ pub struct Interval {
     pub every: i64,
 }
 
-/// Finds the interval of a key: the one that names it; else the longest pattern; else `*`.
-pub(super) fn of_key(intervals: &[Interval], key: &KeyName) -> Option<i64> {
+/// Seconds between the activation of a version of that key and the staging of the next: of the interval that names it; else of
+/// the longest pattern; else of `*`. Nothing where nobody asked for rotation by itself.
+#[must_use]
+pub fn interval_of(intervals: &[Interval], key: &KeyName) -> Option<i64> {
     let fitting = intervals.iter().flat_map(|interval| {
         let patterns = interval.keys.iter().filter(|pattern| pattern.fits(Object::App(key.as_str())));
         patterns.map(|pattern| (weight(pattern), interval.every))
@@ -119,12 +121,12 @@ mod tests {
         ];
         for _ in 0..2 {
             let config = config(&parts.concat()).unwrap();
-            let every = |name: &str| config.rotates_every(&KeyName::new(name).unwrap()).map(|s| s / 86_400);
+            let every = |name: &str| interval_of(&config.rotations, &KeyName::new(name).unwrap()).map(|s| s / 86_400);
             let found = ["x", "acme.us", "acme.eu.core", "acme.eu.edge", "solo", "acme"].map(every);
             assert_eq!(found, [400, 90, 30, 7, 30, 400].map(Some));
             parts.reverse();
         }
-        assert_eq!(config("").unwrap().rotates_every(&KeyName::new("x").unwrap()), None);
+        assert_eq!(interval_of(&config("").unwrap().rotations, &KeyName::new("x").unwrap()), None);
     }
 
     #[test]

@@ -227,13 +227,6 @@ impl Config {
         Ok((Domains::new(domains)?, apps))
     }
 
-    /// Seconds from the activation of a version of that key to the staging of the next; nothing where nobody asked for
-    /// rotation by itself.
-    #[must_use]
-    pub fn rotates_every(&self, key: &KeyName) -> Option<i64> {
-        rotation::of_key(&self.rotations, key)
-    }
-
     /// The rules as a policy.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod drain;
 mod http;
 mod ledger;
 mod reload;
+mod rotation;
 mod secrecy;
 mod service;
 mod startup;

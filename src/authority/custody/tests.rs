@@ -28,6 +28,11 @@ impl<F: FnMut() -> Result<Edited, Refusal>> Keeper for Fake<F> {
         (self.0)()
     }
 
+    fn rotate_when_due(&mut self, _: &KeyName, _: i64, _: UnixSeconds) -> Result<Option<Edited>, Refusal> {
+        self.1 += 1;
+        (self.0)().map(Some)
+    }
+
     fn reload(&mut self) -> Result<u64, Refusal> {
         Err(Refusal::Keys(KeysProblem::ReloadRefused, "line 3".into()))
     }

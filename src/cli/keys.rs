@@ -2,6 +2,7 @@
 //! running service, or on the files alone, when no service need run. A secret comes from standard input, a file or a terminal without echo, never from the command line.
 
 mod args;
+mod backup;
 mod home;
 mod online;
 mod print;
@@ -105,8 +106,23 @@ enum Command {
     MarkCompromised(VersionArgs),
     /// Take a version's material away for ever, from the keyring and from KEYRING.previous
     ///
-    /// Never an active version's. Backups that hold it have to be destroyed by themselves.
+    /// Never an active version's. Copies that still hold it are named, as far as they are known, and have to be removed by
+    /// themselves.
     Destroy(DestroyArgs),
+    /// Copy the keyring, once it was opened and found sound, to a file that is not there yet
+    ///
+    /// The copy opens with what the keyring opens with, and with nothing else: keep that elsewhere. Where it was made is noted
+    /// in KEYRING.backups, so that `keys destroy` can name it.
+    #[command(after_help = backup::BACKUP_EXAMPLES)]
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of the keyring
+    ///
+    /// Where the keyring that is there still opens, nothing is lost: versions that are newer than the backup stay, and what
+    /// was destroyed or compromised since stays so. Versions that are gone come back, and a suspension that the backup does
+    /// not know ends. Where it does not open, or is missing, the backup is all there is, and the command says so. What was
+    /// there is kept as KEYRING.previous. The generation rises above every one that was seen, so services take it up.
+    #[command(after_help = backup::RESTORE_EXAMPLES)]
+    Restore(backup::RestoreArgs),
     /// List keys and versions
     ///
     /// On the file it reads the public part of the keyring only. That needs no KEK, and so proves nothing about who wrote
@@ -220,6 +236,8 @@ fn run_command(args: &KeysArgs, now: UnixSeconds) -> Result<(), Failure> {
             let edit = |number| Edit::Destroy { number, force: destroy.force };
             mark(&destroy.version, edit, args.output, "destroyed", now)
         }
+        Command::Backup(backup) => backup::backup(backup, args.output),
+        Command::Restore(restore) => backup::restore(restore, args.output),
         Command::Rewrap(rewrap) => rewrap::run(rewrap, args.output),
         Command::List(at) => print::list(args.output, &at.view()?.list(now)?),
         Command::Show(show) => print::show(args.output, &show.at.view()?.show(&show.key, now)?),

@@ -1,18 +1,18 @@
 //! The life of a version: rotated, suspended, resumed, compromised, destroyed; and what a refusal leaves.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use countersign::{
     clock::UnixSeconds,
     crypto::{aead::Suite, secret::Secret},
     keyring::{Key, KeyKind, State},
     keystore::{
-        self, Change, KeystoreError as E, Rotation, SAMPLE_SECRET, destroy, mark_compromised, resume, rotate,
-        rotate_when_due, suspend,
+        self, Change, KeystoreError as E, Location, Restoring, Rotation, SAMPLE_SECRET, destroy, mark_compromised,
+        resume, rotate, rotate_when_due, suspend,
     },
 };
 
-use crate::home::{Home, NOW, chmod, name, one_line};
+use crate::home::{Home, NOW, Tmpfs, chmod, name, one_line, skipped};
 
 const HOUR: i64 = 3600;
 
@@ -261,4 +261,54 @@ fn an_edited_mark_or_time_is_refused() {
     home.put(text.as_bytes());
     chmod(home.keyring(), 0o600);
     assert!(keystore::load(&home.location).is_ok());
+}
+
+#[test]
+fn a_full_disk_or_a_read_only_mount_leaves_everything_as_it_was_whatever_the_act() {
+    let Some(tmpfs) = Tmpfs::mount("128k") else { return skipped("mount") };
+    let home = Home::at(tmpfs.path());
+    let hub = name("hub");
+    for _ in 0..3 {
+        rotating(&home, "hub", NOW, NOW).unwrap();
+    }
+    suspend(&home.location, &hub, 3, NOW).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let backup = keystore::backup(&home.location, &elsewhere.path().join("backup")).unwrap();
+    let files = || -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = fs::read_dir(tmpfs.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.filter(|path| !path.ends_with("filler")).collect();
+        files.sort();
+        files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    };
+    let before = files();
+    let refused = |what: &str| {
+        let at = &home.location;
+        let from = Location { keyring: backup.path.clone(), ..at.clone() };
+        let refusals = [
+            rotating(&home, "hub", NOW, NOW).err(),
+            suspend(at, &hub, 4, NOW).err(),
+            resume(at, &hub, 3, NOW, NOW).err(),
+            mark_compromised(at, &hub, 2, NOW).err(),
+            destroy(at, &hub, 1, NOW).err(),
+            keystore::restore(&from, at, Restoring::default()).err(),
+        ];
+        for (act, refusal) in refusals.into_iter().enumerate() {
+            let refusal = one_line(refusal.unwrap_or_else(|| panic!("{what}: act {act} was done")));
+            assert!(matches!(&refusal, E::Write(..)), "{what}: act {act}: {refusal}");
+            assert!(refusal.to_string().contains("what was there before is unchanged"), "{refusal}");
+        }
+        assert!(files() == before, "{what}");
+        assert_eq!(states(&home, "hub", NOW), "ddsA");
+    };
+    tmpfs.remount("ro");
+    refused("read-only");
+    tmpfs.remount("rw");
+    let filler = tmpfs.path().join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    refused("full");
+    fs::remove_file(filler).unwrap();
+    destroy(&home.location, &hub, 1, NOW).unwrap();
+    assert_eq!(states(&home, "hub", NOW), "xdsA");
 }

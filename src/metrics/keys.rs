@@ -12,6 +12,7 @@ use prometheus::{
 
 use crate::{
     clock::Clock,
+    crypto::arena,
     keyring::{Key, KeyKind},
 };
 
@@ -33,6 +34,7 @@ pub(super) struct Keys {
     alarm: IntGaugeVec,
     weak: IntGaugeVec,
     active: IntGaugeVec,
+    memory: IntGaugeVec,
 }
 
 impl Keys {
@@ -65,11 +67,16 @@ impl Keys {
                 "1 where the key has an active version, 0 where minting is refused.",
                 &["key"],
             ),
+            memory: gauge(
+                "countersign_key_memory_bytes",
+                "Memory of its own that keys lie in: mapped, and taken of that.",
+                &["kind"],
+            ),
         }
     }
 
-    fn vectors(&self) -> [&IntGaugeVec; 5] {
-        [&self.state, &self.seals, &self.alarm, &self.weak, &self.active]
+    fn vectors(&self) -> [&IntGaugeVec; 6] {
+        [&self.state, &self.seals, &self.alarm, &self.weak, &self.active, &self.memory]
     }
 }
 
@@ -82,6 +89,10 @@ impl Collector for Keys {
         let now = self.clock.now();
         for vector in self.vectors() {
             vector.reset();
+        }
+        let arena = arena::status();
+        for (kind, bytes) in [("mapped", arena.mapped), ("taken", arena.taken)] {
+            self.memory.with_label_values(&[kind]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
         let watched = self.watched.load();
         for key in &watched.keys {

@@ -4,6 +4,7 @@
 pub mod confinement;
 mod custodian;
 pub mod dev;
+mod evidence;
 mod idle;
 mod kek;
 mod ledger;
@@ -28,7 +29,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use self::confinement::Confinement;
+use self::{
+    confinement::Confinement,
+    evidence::{Reserves, Reserving},
+};
 use crate::{
     audit::{Journal, Settings},
     authority::{Authority, Custody, KeyringSeen, Task},
@@ -235,6 +239,8 @@ async fn serve(
     let mut hangup = signal(SignalKind::hangup()).map_err(io)?;
 
     let Running { authority, metrics, workers, protections: lasting, tasks } = running;
+    let reserving = Reserves::start(&authority)?;
+    let reloader = reloader.reserving(reserving.as_ref().map(Reserving::reserves));
     let counters = Arc::clone(&metrics.transport);
     let server = grpc::start(listeners, Arc::clone(&authority), config.limits, config.reflection, workers, counters)
         .map_err(io)?;
@@ -318,6 +324,9 @@ async fn serve(
     web.abort();
     if let Some(keeper) = keeper {
         keeper.abort();
+    }
+    if let Some(reserving) = reserving {
+        reserving.close();
     }
     authority.ledger().into_iter().for_each(Ledger::close);
     authority.journal().into_iter().for_each(Journal::close);

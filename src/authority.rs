@@ -6,6 +6,7 @@ mod answer;
 mod custody;
 mod desk;
 mod explain;
+mod furthest;
 mod hub;
 mod keys;
 mod liveauth;

@@ -9,10 +9,12 @@
 mod home;
 mod receipt;
 mod sqlite;
+mod usage;
 mod writer;
 
-pub use home::{Change, Home, Kept, Known, Loaded, News, Page, Trouble, UsageRow, Wanted};
+pub use home::{Change, Home, Kept, Known, Loaded, News, Page, Trouble, UsageRow, Use, Wanted};
 pub use receipt::{Receipt, Unkept};
+pub use usage::{Name, by_version};
 
 use std::{
     path::Path,
@@ -217,17 +219,17 @@ impl Ledger {
         is_news.then(|| self.keep(Change::Longest { app: app.into(), ttl }))
     }
 
-    /// What is known of the use of a keyring's versions.
+    /// What is known of the use of a keyring's versions; `is_noting` says that this process is about to note use itself, and
+    /// goes on from the rows of one that has ended.
     ///
     /// # Errors
     /// [`Unkept`]: it cannot be read, or not in time; the log says why.
-    pub fn usage(&self, keyring: &str) -> Result<Vec<UsageRow>, Unkept> {
+    pub fn usage(&self, keyring: &str, is_noting: bool) -> Result<Use, Unkept> {
         let keyring = keyring.to_owned();
-        self.ask(move |home| home.usage(&keyring))
+        self.ask(move |home| home.usage(&keyring, is_noting))
     }
 
-    /// Notes what is known of the use of versions: first times only fall, the rest only rises. Resolves once all of it
-    /// is durable.
+    /// Notes what this process knows of the use of versions, in place of what it noted before. A receipt for each row.
     pub fn put_usage(&self, keyring: &str, rows: Vec<UsageRow>) -> Vec<Receipt> {
         rows.into_iter().map(|row| self.keep(Change::Usage { keyring: keyring.to_owned(), row })).collect()
     }

@@ -13,6 +13,7 @@ use std::{
 use super::{
     Failure, Options,
     confinement::{Confined, Confinement},
+    evidence::{Prepared, Reserves},
     ledger, startup,
     tls::{Doors, Swap},
     watch::{Fingerprint, Watch, mounted_alone},
@@ -61,6 +62,7 @@ pub(super) struct Reloader {
     watch: Watch,
     running: Config,
     doors: Arc<Doors>,
+    reserves: Option<Arc<Reserves>>,
     /// What the last attempt wanted to read, and what it found: whether it was taken makes no difference.
     files: Vec<PathBuf>,
     seen: Option<Fingerprint>,
@@ -90,7 +92,12 @@ impl Reloader {
         // The configuration was read before that.
         let is_current = Config::load(&options.config_file).is_ok_and(|current| current == *config);
         let (running, seen) = (config.clone(), is_current.then_some(first));
-        Ok(Self { options, confined, watch, running, doors, files, seen })
+        Ok(Self { options, confined, watch, running, doors, reserves: None, files, seen })
+    }
+
+    /// The same, where what keys may issue is stored ahead.
+    pub(super) fn reserving(self, reserves: Option<&Arc<Reserves>>) -> Self {
+        Self { reserves: reserves.map(Arc::clone), ..self }
     }
 
     /// Reads everything again where there is cause to, and swaps it in; gives the new configuration, or nothing where there
@@ -168,6 +175,7 @@ impl Reloader {
         let Built { config, state, certificates, generation, keyring_id } = built;
         ledger::note_generation(authority.ledger(), &keyring_id, generation);
         ledger::note_lifetimes(authority.ledger(), &config)?;
+        let prepared = self.reserves.as_ref().map(|reserves| reserves.prepare(&state)).transpose()?;
         if let Some(journal) = authority.journal() {
             if journal.keyring_id() != keyring_id {
                 tracing::warn!(
@@ -180,6 +188,7 @@ impl Reloader {
                 .map_err(|Unrecorded| "the journal does not take the record of it; the log says why")?;
         }
         authority.replace(state);
+        prepared.into_iter().for_each(Prepared::serve);
         certificates.put_in_force();
         self.running = config.clone();
         Ok(config)

@@ -8,9 +8,12 @@
 //! `until` first and reads `latest` then. All four are sequentially consistent, so at least one of the two sees the other:
 //! either the expiry is in what was settled, or its token is refused.
 
-use std::sync::atomic::{
-    AtomicI64, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{
+        AtomicI64, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use super::evidence::{Evidence, NEVER, Span};
@@ -55,6 +58,8 @@ pub enum SealRefused {
 pub struct Usage {
     times: Times,
     count: Count,
+    /// What other processes know.
+    others: Mutex<Evidence>,
 }
 
 /// Read with each use, written once a second.
@@ -94,6 +99,7 @@ impl Default for Usage {
                 until: AtomicI64::new(until.0),
             },
             count: Count { seals: AtomicU64::new(0), reserved: AtomicU64::new(seals) },
+            others: Mutex::default(),
         }
     }
 }
@@ -141,7 +147,7 @@ impl Usage {
         self.count.seals.load(Relaxed)
     }
 
-    /// What is known now.
+    /// What is known now of its use by this process.
     #[must_use]
     pub fn evidence(&self) -> Evidence {
         let known = |at: i64, unknown: i64| (at != unknown).then_some(UnixSeconds(at));
@@ -152,6 +158,17 @@ impl Usage {
             seals: self.count.seals.load(SeqCst),
             latest_expiry: known(self.times.latest.load(SeqCst), NEVER_YET),
         }
+    }
+
+    /// What is known now of its use by anybody.
+    #[must_use]
+    pub fn by_all(&self) -> Evidence {
+        self.evidence().with(&self.others.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes note of what other processes know.
+    pub fn note_others(&self, others: Evidence) {
+        *self.others.lock().unwrap_or_else(PoisonError::into_inner) = others;
     }
 
     /// Takes over what was known before.
@@ -294,6 +311,8 @@ mod tests {
         assert_eq!(usage.seal(NOW.plus(10), NOW, 100), Ok(71));
         usage.adopt(&before);
         let after = usage.evidence();
+        usage.note_others(Evidence { seals: 4, ..before });
+        assert_eq!((usage.by_all().seals, usage.evidence()), (75, after));
         assert_eq!((after.seals, after.latest_expiry), (71, Some(NOW.plus(50))));
         assert_eq!(after.minted, Some(Span { first: NOW.plus(-400), last: NOW }));
     }

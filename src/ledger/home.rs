@@ -35,7 +35,8 @@ pub enum Change {
         /// Its longest lifetime.
         ttl: Ttl,
     },
-    /// What is known of the use of a key version: first times only fall, last times, counts and expiries only rise.
+    /// What this process knows of the use of a key version, in place of what it knew before. May be less: what was stored
+    /// ahead is taken back so.
     Usage {
         /// The keyring's id.
         keyring: String,
@@ -44,7 +45,7 @@ pub enum Change {
     },
 }
 
-/// What is known of the use of one key version. Times are Unix seconds.
+/// What one process, and those that had its place before it, know of the use of one key version. Times are Unix seconds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UsageRow {
     /// The key's name.
@@ -65,6 +66,15 @@ pub struct UsageRow {
     pub seals: u64,
     /// The latest expiry of what it made; `i64::MAX` for never.
     pub latest_expiry: Option<i64>,
+}
+
+/// What is known of the use of a keyring's versions. It adds up: a version's tokens are those of all its rows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Use {
+    /// By us, if we note use.
+    pub own: Vec<UsageRow>,
+    /// By other processes on this ledger, running or not.
+    pub others: Vec<UsageRow>,
 }
 
 /// A revocation as it is kept.
@@ -138,11 +148,11 @@ pub trait Home: Send {
     /// Why they cannot be read.
     fn list(&mut self, before: u64, limit: usize, wanted: Wanted<'_>) -> Result<Page, Trouble>;
 
-    /// What is known of the use of a keyring's versions.
+    /// What is known of the use of a keyring's versions; `is_noting` says that this process is about to note use itself.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn usage(&mut self, keyring: &str) -> Result<Vec<UsageRow>, Trouble>;
+    fn usage(&mut self, keyring: &str, is_noting: bool) -> Result<Use, Trouble>;
 
     /// Removes revocations that ended by then, at most some thousands; gives how many.
     ///

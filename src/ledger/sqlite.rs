@@ -4,6 +4,7 @@
 mod open;
 mod rows;
 mod schema;
+mod slot;
 
 use std::{
     fs,
@@ -13,8 +14,11 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
-use self::rows::{NEVER, Names, REVOCATION, Revocation, Unread, number};
-use super::home::{Change, Home, Known, Loaded, News, Page, Trouble, UsageRow, Wanted};
+use self::{
+    rows::{NEVER, Names, REVOCATION, Revocation, Unread, number},
+    slot::Slot,
+};
+use super::home::{Change, Home, Known, Loaded, News, Page, Trouble, Use, Wanted};
 use crate::{
     clock::UnixSeconds,
     hub::{
@@ -42,6 +46,8 @@ pub(super) struct Sqlite {
     wrote: bool,
     /// Its pages have been checked.
     checked: bool,
+    /// Our place among those who note use, once we do.
+    slot: Option<Slot>,
 }
 
 impl Sqlite {
@@ -51,7 +57,8 @@ impl Sqlite {
     /// What is wrong, in one line that says what to do.
     pub(super) fn open(path: &Path, fresh: &str) -> Result<(Self, String), String> {
         let open::Opened { connection, path, identity } = open::open(path, fresh)?;
-        let mut opened = Self { connection, path, identity, read: 0, version: 0, wrote: false, checked: false };
+        let mut opened =
+            Self { connection, path, identity, read: 0, version: 0, wrote: false, checked: false, slot: None };
         if opened.size() <= CHECKED_FIRST {
             open::check_pages(&opened.connection, &opened.path)?;
             opened.checked = true;
@@ -119,6 +126,14 @@ impl Sqlite {
         Ok(Loaded { denied: loading.finish(), users, known })
     }
 
+    /// Our place among those who note use in this ledger, taken where we have none yet.
+    fn slot(&mut self) -> Result<u32, Trouble> {
+        if self.slot.is_none() {
+            self.slot = Some(Slot::take(&self.path)?);
+        }
+        Ok(self.slot.as_ref().map_or(0, |slot| slot.number))
+    }
+
     /// Whether the file is still the one at the path: what is written to another would be lost with this process.
     fn in_place(&self) -> Result<(), Trouble> {
         match fs::symlink_metadata(&self.path) {
@@ -135,8 +150,11 @@ impl Sqlite {
 impl Home for Sqlite {
     fn commit(&mut self, changes: &[Change]) -> Result<(), Trouble> {
         self.in_place()?;
-        let written =
-            write(&mut self.connection, |transaction| changes.iter().try_for_each(|change| put(transaction, change)));
+        let slot = changes.iter().any(|change| matches!(change, Change::Usage { .. })).then(|| self.slot());
+        let slot = slot.transpose()?.unwrap_or_default();
+        let written = write(&mut self.connection, |transaction| {
+            changes.iter().try_for_each(|change| put(transaction, change, slot))
+        });
         self.wrote |= written.is_ok();
         written
     }
@@ -207,8 +225,12 @@ impl Home for Sqlite {
         page(&transaction).map_err(|unread| unread_trouble(&unread))
     }
 
-    fn usage(&mut self, keyring: &str) -> Result<Vec<UsageRow>, Trouble> {
-        rows::usage(&self.connection, keyring).map_err(|unread| unread_trouble(&unread))
+    fn usage(&mut self, keyring: &str, is_noting: bool) -> Result<Use, Trouble> {
+        let slot = is_noting.then(|| self.slot()).transpose()?;
+        let rows = rows::usage(&self.connection, keyring).map_err(|unread| unread_trouble(&unread))?;
+        let (own, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(of, _)| Some(*of) == slot);
+        let rows = |of: Vec<(u32, _)>| of.into_iter().map(|(_, row)| row).collect();
+        Ok(Use { own: rows(own), others: rows(others) })
     }
 
     fn sweep(&mut self, ended_by: UnixSeconds) -> Result<u64, Trouble> {
@@ -255,7 +277,7 @@ fn write(
     transaction.commit().map_err(|error| trouble(&error))
 }
 
-fn put(transaction: &Transaction<'_>, change: &Change) -> Result<(), Unread> {
+fn put(transaction: &Transaction<'_>, change: &Change, slot: u32) -> Result<(), Unread> {
     match change {
         Change::Revoke { entry, made_at, keyring } => revoke(transaction, entry, *made_at, keyring),
         Change::Generation { keyring, generation } => {
@@ -279,7 +301,7 @@ fn put(transaction: &Transaction<'_>, change: &Change) -> Result<(), Unread> {
         }
         Change::Usage { keyring, row } => {
             let id = keyring_id(transaction, keyring)?;
-            rows::put_usage(transaction, keyring, id, row)
+            rows::put_usage(transaction, keyring, id, slot, row)
         }
     }
 }

@@ -104,28 +104,41 @@ fn two_entries_about_one_thing_are_one_with_the_later_time_and_end() {
     assert_eq!(place.open().denied().count(Kind::Grant), 1);
 }
 
+fn used(seals: u64) -> UsageRow {
+    let latest_expiry = (seals > 5).then_some(i64::MAX);
+    UsageRow { key: "k".into(), version: 2, first_mint: Some(10), seals, latest_expiry, ..UsageRow::default() }
+}
+
+fn note(ledger: &Ledger, row: UsageRow) {
+    ledger.put_usage(KEYRING, vec![row]).into_iter().for_each(|receipt| receipt.wait(LONG).unwrap());
+}
+
 #[test]
-fn what_is_known_of_use_only_grows() {
+fn each_process_notes_use_in_rows_of_its_own_which_may_shrink() {
     let place = Place::new();
-    let ledger = place.open();
-    let row = |first, last, seals| UsageRow {
-        key: "k".into(),
-        version: 2,
-        first_mint: Some(first),
-        last_mint: Some(last),
-        seals,
-        latest_expiry: (seals > 5).then_some(i64::MAX),
-        ..UsageRow::default()
-    };
-    for row in [row(10, 20, 9), row(12, 30, 4), row(8, 9, 1)] {
-        for receipt in ledger.put_usage(KEYRING, vec![row]) {
-            receipt.wait(LONG).unwrap();
-        }
-    }
-    assert_eq!(ledger.usage(KEYRING).unwrap(), [row(8, 30, 9)]);
-    assert_eq!(ledger.usage("other").unwrap(), []);
-    drop(ledger);
-    assert_eq!(place.open().usage(KEYRING).unwrap(), [row(8, 30, 9)]);
+    let (one, two) = (place.open(), place.open());
+    note(&one, used(9));
+    note(&one, used(4));
+    assert_eq!(one.usage(KEYRING, true), Ok(Use { own: vec![used(4)], others: vec![] }));
+    assert_eq!(two.usage(KEYRING, false), Ok(Use { own: vec![], others: vec![used(4)] }), "who only looks has no rows");
+    note(&two, used(7));
+    assert_eq!(two.usage(KEYRING, true), Ok(Use { own: vec![used(7)], others: vec![used(4)] }));
+    assert_eq!(one.usage(KEYRING, true), Ok(Use { own: vec![used(4)], others: vec![used(7)] }));
+    assert_eq!(one.usage("other", true), Ok(Use::default()));
+}
+
+#[test]
+fn whoever_comes_after_one_that_ended_goes_on_from_its_rows() {
+    let place = Place::new();
+    let (one, two) = (place.open(), place.open());
+    note(&one, used(4));
+    note(&two, used(7));
+    drop(one);
+    let next = place.open();
+    assert_eq!(next.usage(KEYRING, true), Ok(Use { own: vec![used(4)], others: vec![used(7)] }));
+    drop((two, next));
+    // Between starts it is all there, and nobody's.
+    assert_eq!(place.open().usage(KEYRING, false), Ok(Use { own: vec![], others: vec![used(4), used(7)] }));
 }
 
 #[test]
@@ -319,7 +332,7 @@ impl Home for Failing {
         Ok(Page::default())
     }
 
-    fn usage(&mut self, _: &str) -> Result<Vec<UsageRow>, Trouble> {
+    fn usage(&mut self, _: &str, _: bool) -> Result<Use, Trouble> {
         Err(Trouble::new(LedgerFault::Io, "no disk"))
     }
 
@@ -351,7 +364,7 @@ fn what_cannot_be_kept_is_not_in_force_and_the_fault_passes_by_itself() {
     let (ledger, _, _) = failing(3, Duration::ZERO);
     assert_eq!(revoke(&ledger, &entry("a", Kind::Token, 1)), Err(Unkept));
     assert_eq!((ledger.denied().count(Kind::Token), ledger.counters().fault()), (0, Some(LedgerFault::Full)));
-    assert_eq!(ledger.usage(KEYRING), Err(Unkept));
+    assert_eq!(ledger.usage(KEYRING, true), Err(Unkept));
     let begun = Instant::now();
     while ledger.counters().fault().is_some() {
         assert!(begun.elapsed() < LONG, "the probes find that it works again");

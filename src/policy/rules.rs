@@ -183,6 +183,16 @@ impl Policy {
         self.grants[verb as usize].first(caller, |grants| grants.has_keys().then_some(())).is_some()
     }
 
+    /// The longest lifetime in seconds that some rule gives somebody for `verb` on `object`; `i64::MAX` where one leaves it
+    /// to the object, `None` where no rule allows it at all.
+    #[must_use]
+    pub fn longest(&self, verb: VerbName, object: Object<'_>) -> Option<i64> {
+        let of = |rule: &&Rule| {
+            rule.verbs.contains(&verb) && rule.patterns_for(object).iter().any(|pattern| pattern.fits(object))
+        };
+        self.rules.iter().filter(of).map(|rule| rule.limits.max_ttl.unwrap_or(i64::MAX)).max()
+    }
+
     /// The place of the rule that decides.
     fn find(&self, caller: &Caller, verb: VerbName, object: Object<'_>) -> Option<(Standing<'_>, (Fit<'_>, usize))> {
         self.grants[verb as usize].first(caller, |grants| grants.find(object))

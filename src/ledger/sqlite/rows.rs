@@ -1,7 +1,7 @@
 //! Rows and what they stand for. Each carries a CRC over all that it says, so that a flipped bit is noticed; that is no
 //! security, since whoever can write the file can compute it.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::{
     clock::UnixSeconds,
@@ -171,49 +171,51 @@ pub(super) fn longest(connection: &Connection) -> Result<Vec<(Box<str>, Ttl)>, U
     rows.filter_map(Result::transpose).collect()
 }
 
-/// What is known of the use of a keyring's versions.
-pub(super) fn usage(connection: &Connection, keyring: &str) -> Result<Vec<UsageRow>, Unread> {
+/// What is known of the use of a keyring's versions, each row with the slot of who noted it.
+pub(super) fn usage(connection: &Connection, keyring: &str) -> Result<Vec<(u32, UsageRow)>, Unread> {
     let mut rows = connection.prepare(
-        "SELECT usage.key, version, known_since, first_mint, last_mint, first_verify, last_verify, seals, latest_expiry, \
-         usage.crc FROM usage JOIN keyrings ON keyrings.id = usage.keyring WHERE keyrings.name = ?1 ORDER BY usage.key, version",
+        "SELECT usage.key, version, slot, known_since, first_mint, last_mint, first_verify, last_verify, seals, \
+         latest_expiry, usage.crc FROM usage JOIN keyrings ON keyrings.id = usage.keyring \
+         WHERE keyrings.name = ?1 ORDER BY usage.key, version, slot",
     )?;
-    let rows = rows.query_map([keyring], used)?;
+    let rows = rows.query_map([keyring], |row| {
+        let usage = UsageRow {
+            key: row.get(0)?,
+            version: row.get(1)?,
+            known_since: row.get(3)?,
+            first_mint: row.get(4)?,
+            last_mint: row.get(5)?,
+            first_verify: row.get(6)?,
+            last_verify: row.get(7)?,
+            seals: row.get::<_, i64>(8)?.unsigned_abs(),
+            latest_expiry: row.get(9)?,
+        };
+        Ok((row.get(2)?, usage, row.get(10)?))
+    })?;
     rows.map(|row| {
-        let (row, crc) = row?;
-        if crc == of_usage(keyring, &row) { Ok(row) } else { Err(Unread::Altered("usage")) }
+        let (slot, row, crc): (u32, _, i64) = row?;
+        if crc == of_usage(keyring, slot, &row) { Ok((slot, row)) } else { Err(Unread::Altered("usage")) }
     })
     .collect()
 }
 
-/// Raises what is known of the use of a version.
-pub(super) fn put_usage(connection: &Connection, keyring: &str, id: i64, new: &UsageRow) -> Result<(), Unread> {
-    let mut present = connection.prepare(
-        "SELECT key, version, known_since, first_mint, last_mint, first_verify, last_verify, seals, latest_expiry, crc \
-         FROM usage WHERE keyring = ?1 AND key = ?2 AND version = ?3",
-    )?;
-    let present = present.query_row(params![id, new.key, new.version], used).optional()?;
-    let earliest = |one: Option<i64>, other: Option<i64>| one.into_iter().chain(other).min();
-    let row = match present {
-        None => new.clone(),
-        Some((old, crc)) if crc != of_usage(keyring, &old) => return Err(Unread::Altered("usage")),
-        Some((old, _)) => UsageRow {
-            key: old.key,
-            version: old.version,
-            known_since: earliest(old.known_since, new.known_since),
-            first_mint: earliest(old.first_mint, new.first_mint),
-            last_mint: old.last_mint.max(new.last_mint),
-            first_verify: earliest(old.first_verify, new.first_verify),
-            last_verify: old.last_verify.max(new.last_verify),
-            seals: old.seals.max(new.seals),
-            latest_expiry: old.latest_expiry.max(new.latest_expiry),
-        },
-    };
+/// Puts a row in the place of the one that the slot had.
+pub(super) fn put_usage(
+    connection: &Connection,
+    keyring: &str,
+    id: i64,
+    slot: u32,
+    row: &UsageRow,
+) -> Result<(), Unread> {
     let seals = i64::try_from(row.seals).unwrap_or(i64::MAX);
-    connection.prepare("INSERT OR REPLACE INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?.execute(
-        params![
+    let row = UsageRow { seals: seals.unsigned_abs(), ..row.clone() };
+    connection
+        .prepare("INSERT OR REPLACE INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?
+        .execute(params![
             id,
             row.key,
             row.version,
+            slot,
             row.known_since,
             row.first_mint,
             row.last_mint,
@@ -221,9 +223,8 @@ pub(super) fn put_usage(connection: &Connection, keyring: &str, id: i64, new: &U
             row.last_verify,
             seals,
             row.latest_expiry,
-            of_usage(keyring, &row)
-        ],
-    )?;
+            of_usage(keyring, slot, &row)
+        ])?;
     Ok(())
 }
 
@@ -235,22 +236,7 @@ pub(super) fn of_app(name: &str, longest: i64) -> i64 {
     crc(&[name.as_bytes(), &longest.to_be_bytes()])
 }
 
-fn used(row: &Row<'_>) -> rusqlite::Result<(UsageRow, i64)> {
-    let usage = UsageRow {
-        key: row.get(0)?,
-        version: row.get(1)?,
-        known_since: row.get(2)?,
-        first_mint: row.get(3)?,
-        last_mint: row.get(4)?,
-        first_verify: row.get(5)?,
-        last_verify: row.get(6)?,
-        seals: row.get::<_, i64>(7)?.unsigned_abs(),
-        latest_expiry: row.get(8)?,
-    };
-    Ok((usage, row.get(9)?))
-}
-
-fn of_usage(keyring: &str, row: &UsageRow) -> i64 {
+fn of_usage(keyring: &str, slot: u32, row: &UsageRow) -> i64 {
     let time = |time: Option<i64>| {
         time.map_or([0; 9], |at| {
             let mut bytes = [1; 9];
@@ -262,6 +248,7 @@ fn of_usage(keyring: &str, row: &UsageRow) -> i64 {
         keyring.as_bytes(),
         row.key.as_bytes(),
         &row.version.to_be_bytes(),
+        &slot.to_be_bytes(),
         &time(row.known_since),
         &time(row.first_mint),
         &time(row.last_mint),

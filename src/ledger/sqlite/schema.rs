@@ -39,6 +39,7 @@ const STEPS: &[&str] = &["
         keyring INTEGER NOT NULL,
         key TEXT NOT NULL,
         version INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
         known_since INTEGER,
         first_mint INTEGER,
         last_mint INTEGER,
@@ -47,7 +48,7 @@ const STEPS: &[&str] = &["
         seals INTEGER NOT NULL,
         latest_expiry INTEGER,
         crc INTEGER NOT NULL,
-        PRIMARY KEY (keyring, key, version)
+        PRIMARY KEY (keyring, key, version, slot)
     ) STRICT, WITHOUT ROWID;
 "];
 

@@ -131,6 +131,9 @@ impl Shared {
         })?;
         if wake {
             self.wake_writer();
+            // Where the writer has no core to itself, a thread that does not rest would keep it waiting for as long as
+            // the system lets it run.
+            thread::yield_now();
         }
         self.wake_watch();
         Ok(receipt)

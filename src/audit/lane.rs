@@ -22,8 +22,9 @@ const QUEUE_BYTES: usize = 4 << 20;
 
 /// Queued records after which the writer is woken although the thread has not come to rest. A thread rests after each
 /// turn of its calls, and the writer is woken then: to wake it earlier makes groups smaller, and each group costs a
-/// write and a look at the file. This is only for turns so long that the records would wait for each other.
-const ENOUGH: u64 = 256;
+/// write and a look at the file. This is for a thread that is so busy that it does not rest: about a millisecond of calls,
+/// so that nobody's record waits for those of a greedy caller, however many those are.
+const ENOUGH: u64 = 96;
 
 /// The record of a call was not accepted, or not in time: its answer must not be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -169,6 +169,7 @@ impl Writer {
     /// What is done whether or not anybody asks.
     fn tick(&mut self) {
         let now = self.clock.now();
+        let mut is_readable = true;
         match self.home.news() {
             Ok(news) => {
                 self.shared.counters.polled_at.store(now.0, Ordering::Relaxed);
@@ -177,11 +178,14 @@ impl Writer {
                     self.shared.know(news.known);
                 }
             }
-            Err(trouble) => self.wrong(&trouble),
+            Err(trouble) => {
+                self.wrong(&trouble);
+                is_readable = false;
+            }
         }
         if let Some(damage) = self.shared.damage() {
             self.wrong(&damage);
-        } else if self.shared.counters.fault().is_some() {
+        } else if is_readable && self.shared.counters.fault().is_some() {
             match self.home.probe() {
                 Ok(()) => self.works(),
                 Err(trouble) => self.wrong(&trouble),

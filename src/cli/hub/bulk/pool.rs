@@ -225,7 +225,8 @@ impl Hand<'_> {
 }
 
 fn is_too_much(error: &CallError) -> bool {
-    error.reason == "MESSAGE_TOO_LARGE" || error.code == Code::DeadlineExceeded.number()
+    // A deadline that only we noticed says nothing of the batch: the service hangs, or is gone.
+    error.reason == "MESSAGE_TOO_LARGE" || error.code == Code::DeadlineExceeded.number() && !error.unreachable
 }
 
 /// What became of one item; an error that is not about it ends the batch.

@@ -332,7 +332,9 @@ fn send(answer: Answer, mut respond: SendResponse<Bytes>, is_head: bool) {
     if let Some(length) = length {
         parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
     }
-    let has_body = !is_head && length != Some(0);
+    // gRPC knows an answer without a message by its headers being all there is.
+    let is_empty = length == Some(0) || matches!(&body, AnswerBody::Stream(body) if body.is_end_stream());
+    let has_body = !is_head && !is_empty;
     let Ok(mut stream) = respond.send_response(Response::from_parts(parts, ()), !has_body) else { return };
     match body {
         _ if !has_body => {}

@@ -56,7 +56,7 @@ def discover(scenario, target):
     for service in (LIVEAUTH, HUB, "grpc.health.v1.Health"):
         scenario.step(f"{service} is listed", lambda: contains(listed, service))
     methods = scenario.step("list the methods", lambda: run(target, "list", HUB).split())
-    scenario.step("all of them", lambda: equal(len(methods), 8, "methods"))
+    scenario.step("all of them", lambda: equal(len(methods), 10, "methods"))
     message = scenario.step("describe a message", lambda: run(target, "describe", "countersign.v1.MintHashRequest"))
     scenario.step("its fields are there", lambda: contains(message, "int64 ttl = 3"))
     for service in ("", LIVEAUTH, HUB):

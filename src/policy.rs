@@ -7,7 +7,7 @@
 //!
 //! ```
 //! # use countersign::{clock::UnixSeconds, keyring::Key, liveauth::hash, policy::{Permit, verb}};
-//! fn mint(permit: &Permit<'_, verb::Mint>, key: &Key, client: hash::ClientId, now: UnixSeconds) -> Option<hash::Minted> {
+//! fn mint(permit: &Permit<'_, verb::Mint>, key: &Key, client: hash::ClientId, now: UnixSeconds) -> Result<hash::Minted, hash::MintProblem> {
 //!     hash::mint(permit, key, client, now.plus(900), now)
 //! }
 //! ```
@@ -16,7 +16,7 @@
 //!
 //! ```compile_fail,E0308
 //! # use countersign::{clock::UnixSeconds, keyring::Key, liveauth::hash, policy::{Permit, verb}};
-//! fn mint(permit: &Permit<'_, verb::Verify>, key: &Key, client: hash::ClientId, now: UnixSeconds) -> Option<hash::Minted> {
+//! fn mint(permit: &Permit<'_, verb::Verify>, key: &Key, client: hash::ClientId, now: UnixSeconds) -> Result<hash::Minted, hash::MintProblem> {
 //!     hash::mint(permit, key, client, now.plus(900), now)
 //! }
 //! ```

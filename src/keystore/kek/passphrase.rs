@@ -7,7 +7,7 @@ use std::{
     fmt,
     fs::File,
     io,
-    os::fd::{BorrowedFd, OwnedFd, RawFd},
+    os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -98,7 +98,7 @@ impl Passphrase {
             return Ok(());
         }
         let unreadable = |error| KekProblem::Descriptor(number, error);
-        let mut input = File::from(inherited(number).map_err(unreadable)?);
+        let mut input = File::from(taken(number).map_err(unreadable)?);
         let read = file::read_secret(&mut input, PASSPHRASE_MAX + 1).map_err(unreadable)?;
         let mut passphrase = read.ok_or(KekProblem::PassphraseTooLong)?;
         file::strip_newline(&mut passphrase);
@@ -196,17 +196,29 @@ fn check(passphrase: &Secret) -> Result<(), KekProblem> {
     }
 }
 
-/// A descriptor that this process was started with, for us alone; standard input is not taken away.
-fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+/// Whether this process was started with a descriptor of this number, to be read from.
+fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
     let none = || io::Error::from(rustix::io::Errno::BADF);
     if number < 0 || number == 1 || number == 2 {
         return Err(none());
     }
-    // SAFETY: the borrow ends in this function, and a number that is not open is answered with EBADF.
+    // SAFETY: it is asked about at once, and a number that is not open is answered with EBADF. What becomes of it later
+    // is up to the callers, who are below.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    // What we open ourselves is closed on exec, and what survived one is not: so it is nobody's in this process.
+    // What we open ourselves is closed on exec, and what survived one is not.
     if fcntl_getfd(borrowed)?.contains(FdFlags::CLOEXEC) {
         return Err(none());
     }
-    Ok(fcntl_dupfd_cloexec(borrowed, 0)?)
+    Ok(borrowed)
+}
+
+/// The descriptor, for us alone: closed when it was read. Standard input is not taken away from others.
+fn taken(number: RawFd) -> io::Result<OwnedFd> {
+    let borrowed = inherited(number)?;
+    if number == 0 {
+        return Ok(fcntl_dupfd_cloexec(borrowed, 0)?);
+    }
+    // SAFETY: it is open and came from before the exec, so nothing in this process owns it; and whoever takes it closes it,
+    // so that the next who names it finds none, or one of ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }

@@ -15,7 +15,7 @@ use super::{Allowance, Authority, Call, KeyShown, Refusal, Slip, VersionShown, a
 use crate::{
     audit::{Entry, Op, Outcome, Receipt},
     clock::UnixSeconds,
-    keyring::KeyName,
+    keyring::{Destruction, KeyName},
     policy::{Caller, Object, VerbName, verb},
 };
 
@@ -88,6 +88,26 @@ pub fn stopping() -> Refusal {
 }
 
 impl Authority {
+    /// Whether a version may be destroyed without force: where what is known of its use says that nothing breaks. What its
+    /// state forbids is said by the keystore.
+    fn insist(&self, name: &KeyName, edit: &Edit, now: UnixSeconds) -> Result<(), Refusal> {
+        let Edit::Destroy { number, force: false } = *edit else { return Ok(()) };
+        let state = self.state();
+        let Some(key) = state.ring.key(name) else { return Ok(()) };
+        let Some(version) = key.version(number) else { return Ok(()) };
+        let destruction = version.usage.by_all().judge(&key.standing(version, now), now);
+        match destruction {
+            Destruction::Issued { .. }
+            | Destruction::NeverExpires { .. }
+            | Destruction::Unknown { .. }
+            | Destruction::PreActive { .. } => Err(Refusal::Keys(
+                KeysProblem::StillNeeded,
+                format!("version {number} of key {name}: {destruction}; to destroy it all the same, say force"),
+            )),
+            Destruction::Safe { .. } | Destruction::Active | Destruction::Done => Ok(()),
+        }
+    }
+
     /// Orders a change to a key; `reply` is called once, from the keeper's thread, when it is in force and on record. From
     /// `deadline` on an order is not begun any more.
     ///
@@ -110,7 +130,10 @@ impl Authority {
         let authority = Arc::clone(self);
         let handed = self.hand(move |keeper| {
             let now = authority.clock.now();
-            let done = ticket.begin(&authority, deadline, || keeper.edit(Order { key: key.clone(), edit }, now));
+            let done = ticket.begin(&authority, deadline, || {
+                authority.insist(&key, &edit, now)?;
+                keeper.edit(Order { key: key.clone(), edit }, now)
+            });
             reply(authority.conclude(&ticket, &key, now, done));
         });
         handed.or_else(|refusal| self.refused(call, op, now, refusal))

@@ -86,6 +86,10 @@ fn a_change_is_served_by_the_very_next_call_and_has_one_record() {
     let done = admin.resume_key_version(ResumeKeyVersionRequest { key, version: number }).unwrap();
     assert_eq!(done.version.unwrap().state(), KeyVersionState::Deactivated);
     assert_eq!(verdict(&token), "VERDICT_VALID");
+    // A token of its is out there.
+    let (key, number) = version(1);
+    let asked = DestroyKeyVersionRequest { key, version: number, force: false };
+    assert_eq!(admin.destroy_key_version(asked).unwrap_err().reason, "STILL_NEEDED");
     let (key, number) = version(1);
     let done = admin.mark_key_version_compromised(MarkKeyVersionCompromisedRequest { key, version: number }).unwrap();
     let shown = done.version.unwrap();
@@ -107,11 +111,12 @@ fn a_change_is_served_by_the_very_next_call_and_has_one_record() {
         ("suspend_key_version", 1),
         ("resume_key_version", 1),
         ("mark_key_version_compromised", 1),
-        ("destroy_key_version", 1),
+        // It was refused once.
+        ("destroy_key_version", 2),
     ] {
         let lines = journal(at, op);
         assert_eq!(lines.len(), times, "{op}: {lines:?}");
-        let line = &lines[0];
+        let line = &lines[times - 1];
         assert_eq!(
             (&line["key"], &line["version"], &line["outcome"], &line["rule"]),
             (&json!("acme"), &json!(1), &json!("OK"), &json!("admins"))

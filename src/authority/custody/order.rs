@@ -107,6 +107,8 @@ pub enum KeysProblem {
     Exists,
     /// The version's state does not allow it.
     StateForbids,
+    /// What the version made may be in use still, as far as is known.
+    StillNeeded,
     /// A successor is staged already.
     AlreadyStaged,
     /// The keys would not make a ring.
@@ -130,6 +132,7 @@ impl KeysProblem {
             Self::Unwritable | Self::Stopping => Code::Unavailable,
             Self::ReadOnly
             | Self::StateForbids
+            | Self::StillNeeded
             | Self::AlreadyStaged
             | Self::Unsound
             | Self::Unusable
@@ -143,6 +146,7 @@ impl KeysProblem {
             Self::ReadOnly => "KEYRING_READ_ONLY",
             Self::Exists => "KEY_EXISTS",
             Self::StateForbids => "STATE_FORBIDS",
+            Self::StillNeeded => "STILL_NEEDED",
             Self::AlreadyStaged => "ALREADY_STAGED",
             Self::Unsound => "KEYRING_UNSOUND",
             Self::Unusable => "KEYRING_UNUSABLE",

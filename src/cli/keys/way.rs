@@ -205,9 +205,8 @@ impl Service {
                  such as {DEFAULT})",
                 self.address
             )),
-            "STATE_FORBIDS" | "ALREADY_STAGED" | "KEYRING_UNSOUND" | "KEYRING_UNUSABLE" | "RELOAD_REFUSED" => {
-                Failure { exit: 2, ..client::failed(error) }
-            }
+            "STATE_FORBIDS" | "STILL_NEEDED" | "ALREADY_STAGED" | "KEYRING_UNSOUND" | "KEYRING_UNUSABLE"
+            | "RELOAD_REFUSED" => Failure { exit: 2, ..client::failed(error) },
             "CHANGE_INCOMPLETE" => Failure { exit: 4, ..client::failed(error) },
             _ => client::failed(error),
         }

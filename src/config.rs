@@ -182,6 +182,23 @@ mod tests {
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nmax_chars = 100", "max_chars"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\npad_to = 6048", "pad_to"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nusername_form = \"fold\"", "username_form"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\ngeneration = 3", "generation"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"hub.example.com\"]", "https://"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"http://hub.example.com\"]", "https://"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"https://hub.example.com/v1\"]", "more than a host"),
+            (
+                "[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"https://h.example\", \"https://H.example:443\"]",
+                "twice",
+            ),
+            (
+                "[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"https://h.example\"]\nnotify_origin = \"https://i.example\"",
+                "notify_origin",
+            ),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nhub_name = \"..\"", "hub_name"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nhub_name = \"\"", "hub_name"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\ngeneration = 1\ndelivery = \"xml\"", "delivery"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\ndelivery = \"form\"", "generation = 1"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nbind_hub_login_token = true", "generation = 1"),
             ("[reload]\npoll = \"never\"", "off"),
             ("[reload]\npoll = \"0s\"", "off"),
             (

@@ -42,7 +42,7 @@ pub use warning::{SHORT_SECRET, Warning};
 use crate::{
     audit::JournalKeys,
     crypto::{frame::DecimalPair, mac::MacKey},
-    hub::revocation::UserDigests,
+    hub::{login::LoginDigests, revocation::UserDigests},
     keyring::{Key, KeyName},
     keystore::{
         document::Document,
@@ -88,6 +88,8 @@ pub struct Loaded {
     pub journal: JournalKeys,
     /// The key of the digests by which the ledger knows users.
     pub users: UserDigests,
+    /// The key by which the ledger knows hubLoginTokens.
+    pub logins: LoginDigests,
 }
 
 /// What anybody who can read the file may know of a keyring; nothing of it is authenticated.
@@ -134,6 +136,7 @@ fn load_inner(location: &Location) -> Result<Loaded, KeystoreError> {
         sample_secrets: keys.sample_secrets,
         journal: keys.journal,
         users: keys.users,
+        logins: keys.logins,
     })
 }
 

@@ -1,17 +1,19 @@
 //! What must not be forgotten: what is revoked, the highest generation of the keyring, the longest lifetime that an app's
-//! tokens ever had, and how far key versions were used. A change is durable before anybody is told that it was made, and
+//! tokens ever had, how far key versions were used, and which user a hubLoginToken belongs to. A change is durable before anybody is told that it was made, and
 //! what is revoked is in memory, where calls look. No key material comes here, and no name of a user: a keyed digest does.
 //!
 //! A ledger has a thread of its own and knows no runtime: a [`Receipt`] is a plain future. Where it is kept is behind one
 //! joint, [`Home`]; here that is a file. When it fails, what is revoked stays so, and nothing new can be: what is in
 //! memory is what is kept, never more, so that processes on one ledger agree and a restart changes nothing.
 
+mod binding;
 mod home;
 mod receipt;
 mod sqlite;
 mod usage;
 mod writer;
 
+pub use binding::Binding;
 pub use home::{Change, Home, Kept, Known, Loaded, News, Page, Trouble, UsageRow, Use, Wanted};
 pub use receipt::{Receipt, Unkept};
 pub use usage::{Name, by_version};
@@ -99,7 +101,11 @@ impl Known {
                 Some((_, longest)) => *longest = longest.longer(*ttl),
                 None => self.longest.push((app.clone(), *ttl)),
             },
-            Change::Revoke { .. } | Change::Usage { .. } => {}
+            Change::Revoke { .. }
+            | Change::Usage { .. }
+            | Change::Bind(_)
+            | Change::Deliver { .. }
+            | Change::Unbind { .. } => {}
         }
     }
 }
@@ -232,6 +238,31 @@ impl Ledger {
     /// Notes what this process knows of the use of versions, in place of what it noted before. A receipt for each row.
     pub fn put_usage(&self, keyring: &str, rows: Vec<UsageRow>) -> Vec<Receipt> {
         rows.into_iter().map(|row| self.keep(Change::Usage { keyring: keyring.to_owned(), row })).collect()
+    }
+
+    /// Notes whose a hubLoginToken is, before the token of its grant goes to Hub: with a time by which that is done. Unless
+    /// [`Ledger::deliver`] comes before, the grant is cut off then, also if this process has ended.
+    pub fn bind(&self, binding: Binding) -> Receipt {
+        self.keep(Change::Bind(binding))
+    }
+
+    /// Notes that Hub has taken the token of a grant.
+    pub fn deliver(&self, grant_id: [u8; 16]) -> Receipt {
+        self.keep(Change::Deliver { grant_id })
+    }
+
+    /// Forgets the binding of a grant.
+    pub fn unbind(&self, grant_id: [u8; 16]) -> Receipt {
+        self.keep(Change::Unbind { grant_id })
+    }
+
+    /// Whose the hubLoginToken with this digest is: what holds, the newest first.
+    ///
+    /// # Errors
+    /// [`Unkept`]: it cannot be read, or not in time; the log says why.
+    pub fn bindings(&self, app: &str, digest: [u8; 16]) -> Result<Vec<Binding>, Unkept> {
+        let app = app.to_owned();
+        self.ask(move |home| home.bindings(&app, &digest))
     }
 
     /// Revocations made before the change `before`, the newest first, at most `limit` of those that `wanted` picks. A page

@@ -34,7 +34,7 @@ mod spiffe;
 pub use caller::{Caller, CallerPattern};
 pub use permit::{Meter, Permit};
 pub use rate::{Bucket, Rate, batch_units};
-pub use right::{Verb, VerbName, verb};
+pub use right::{Sealing, Verb, VerbName, verb};
 pub use rule::{Object, ObjectPattern, Problem, Rule, RuleLimits};
 pub use rules::{Denied, Explanation, Lack, Policy};
 pub use spiffe::{SpiffeId, is_trust_domain};

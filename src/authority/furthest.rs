@@ -3,7 +3,10 @@
 use super::State;
 use crate::{
     clock::{LATEST, UnixSeconds},
-    hub::app::{App, Ttl},
+    hub::{
+        app::{App, Ttl},
+        login::STATE_TTL,
+    },
     keyring::{Key, NEVER, ahead::Furthest},
     liveauth::domain::Domain,
     policy::{Object, VerbName},
@@ -32,9 +35,12 @@ impl State {
             (_, Ttl::Never) => now.plus(limit).min(LATEST),
             (_, Ttl::Seconds(most)) => now.plus(most.min(limit)),
         };
-        let (seal, reseal) = (limit(VerbName::Seal), limit(VerbName::Reseal));
+        let [seal, login, renew] = [VerbName::Seal, VerbName::Login, VerbName::Renew].map(limit);
+        let reseal = limit(VerbName::Reseal);
         let extended = reseal.filter(|_| app.reseal_extends);
-        let made = seal.max(extended).map(fresh).or(reseal.map(|_| now))?;
+        let lasting = [seal, login, renew, extended].into_iter().max().flatten().map(fresh).or(reseal.map(|_| now));
+        // A login state lasts as long whatever the limits are.
+        let made = lasting.max(login.map(|_| now.plus(STATE_TTL)))?;
         // A token keeps its expiry, which may be from a time of other limits.
         let known = app.key.usable().filter_map(|version| version.usage.by_all().latest_expiry).max();
         Some(Furthest { made, resealed: known.filter(|_| reseal.is_some()) })
@@ -48,7 +54,7 @@ mod tests {
     use super::*;
     use crate::{
         authority::State,
-        hub::{app::UsernameForm, token::SealLimits},
+        hub::{app::UsernameForm, login::Settings, token::SealLimits},
         keyring::{KeyKind, KeyName, Keyring, Version},
         liveauth::domain::{Domains, HostName},
         policy::{CallerPattern, ObjectPattern, Policy, Rule, RuleLimits},
@@ -92,6 +98,7 @@ mod tests {
             require_username: false,
             username_form: UsernameForm::Exact,
             reseal_extends,
+            login: Settings::default(),
         };
         let rules = rules.iter().map(|&(verb, max_ttl)| rule(verb, max_ttl)).collect();
         let ring = Keyring::new(Vec::new()).unwrap();
@@ -110,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_widest_rule_counts_within_the_limit_of_the_object() {
-        use VerbName::{Mint, Open, Reseal, Seal, Verify};
+        use VerbName::{Login, Mint, Notify, Open, Renew, Reseal, Resolve, Seal, Verify};
         let day = (Ttl::Seconds(60), Ttl::Seconds(86_400));
         let of = |rules: &[(VerbName, Option<i64>)]| {
             let state = state(day, false, rules);
@@ -121,6 +128,9 @@ mod tests {
         assert_eq!(of(&[(Mint, Some(60)), (Mint, Some(70)), (Seal, Some(80))]), (Some(70), Some(80)));
         assert_eq!(of(&[(Mint, Some(9999)), (Seal, Some(99_999))]), (Some(900), Some(86_400)));
         assert_eq!(of(&[(Reseal, None)]), (None, Some(0)), "nothing is there to be resealed");
+        assert_eq!(of(&[(Login, None)]).1, Some(86_400));
+        assert_eq!(of(&[(Login, Some(80))]).1, Some(900), "a login state lasts a quarter of an hour");
+        assert_eq!(of(&[(Renew, Some(80)), (Resolve, None), (Notify, None)]), (None, Some(80)));
     }
 
     #[test]

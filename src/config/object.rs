@@ -6,7 +6,10 @@ use super::{
     typed::{AppSpec, DomainSpec},
 };
 use crate::{
-    hub::app::{self, Ttl, UsernameForm},
+    hub::{
+        app::{self, Ttl, UsernameForm},
+        login::{Delivery, Generation, Origin, Settings},
+    },
     keyring::KeyName,
     liveauth::domain::{self, HostName},
 };
@@ -57,5 +60,42 @@ pub(super) fn app(raw: &raw::App) -> Result<AppSpec, String> {
         require_username: raw.require_username.unwrap_or(true),
         username_form,
         reseal_extends: raw.reseal_extends,
+        login: login(raw).map_err(|problem| format!("{place}: {problem}"))?,
+    })
+}
+
+/// The Hubs of an app.
+fn login(raw: &raw::App) -> Result<Settings, String> {
+    let generation = match raw.generation {
+        None => Generation::default(),
+        Some(number) => Generation::from_number(number).ok_or_else(|| {
+            format!("generation {number} is unknown; write 1 or 2, as Hub's document that you follow says")
+        })?,
+    };
+    let delivery = match raw.delivery.as_deref() {
+        None => Delivery::default(),
+        Some(name) => Delivery::from_name(name)
+            .ok_or_else(|| format!("delivery {name:?} is unknown; write \"json\" or \"form\""))?,
+    };
+    if generation == Generation::Two && (raw.delivery.is_some() || raw.bind_hub_login_token) {
+        return Err(
+            "delivery and bind_hub_login_token are for generation 1: leave them out, or set generation = 1".into()
+        );
+    }
+    let origin = |text: &String| {
+        Origin::parse(text)
+            .map_err(|problem| format!("the origin {text:?} {problem}; write it as https://hub.example.com"))
+    };
+    let hub_name = raw.hub_name.clone();
+    if hub_name.as_deref() == Some("") {
+        return Err("hub_name is empty: leave it out, or write what Hub calls the app".into());
+    }
+    Ok(Settings {
+        generation,
+        origins: raw.origins.iter().map(origin).collect::<Result<_, _>>()?,
+        hub_name: hub_name.unwrap_or_default(),
+        delivery,
+        bind_hub_login_token: raw.bind_hub_login_token,
+        notify_origin: raw.notify_origin.as_ref().map(origin).transpose()?,
     })
 }

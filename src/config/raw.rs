@@ -153,6 +153,14 @@ pub(super) struct App {
     pub(super) username_form: Option<String>,
     #[serde(default)]
     pub(super) reseal_extends: bool,
+    pub(super) generation: Option<u8>,
+    #[serde(default)]
+    pub(super) origins: Vec<String>,
+    pub(super) hub_name: Option<String>,
+    pub(super) delivery: Option<String>,
+    #[serde(default)]
+    pub(super) bind_hub_login_token: bool,
+    pub(super) notify_origin: Option<String>,
 }
 
 section!(Policy { rules: Vec<Rule> = Vec::new() });

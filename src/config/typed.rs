@@ -19,6 +19,7 @@ use crate::{
     grpc::{Limits, tls::TlsSettings},
     hub::{
         app::{App, Ttl, UsernameForm},
+        login::Settings,
         token::SealLimits,
     },
     keyring::{Key, KeyKind, KeyName, Keyring},
@@ -149,6 +150,8 @@ pub struct AppSpec {
     pub username_form: UsernameForm,
     /// Whether resealing begins the lifetime anew.
     pub reseal_extends: bool,
+    /// The Hubs that it deals with.
+    pub login: Settings,
 }
 
 impl Config {
@@ -218,6 +221,7 @@ impl Config {
                 require_username: spec.require_username,
                 username_form: spec.username_form,
                 reseal_extends: spec.reseal_extends,
+                login: spec.login.clone(),
             };
             app.check()?;
             Ok(app)

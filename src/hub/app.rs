@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
-    hub::token,
+    hub::{login::Settings, token},
     keyring::{Key, KeyKind},
 };
 
@@ -92,6 +92,8 @@ pub struct App {
     pub username_form: UsernameForm,
     /// Whether resealing a token gives it a new lifetime; else it keeps its expiry.
     pub reseal_extends: bool,
+    /// The Hubs that it deals with.
+    pub login: Settings,
 }
 
 impl App {
@@ -137,7 +139,13 @@ impl App {
                 self.max_chars
             ));
         }
-        Ok(())
+        self.login.check().or_else(refused)
+    }
+
+    /// What Hub calls it.
+    #[must_use]
+    pub fn hub_name(&self) -> &str {
+        if self.login.hub_name.is_empty() { &self.name } else { &self.login.hub_name }
     }
 }
 
@@ -163,6 +171,7 @@ mod tests {
             require_username: true,
             username_form: UsernameForm::Exact,
             reseal_extends: false,
+            login: Settings::default(),
         };
         change(&mut app);
         app.check()

@@ -14,6 +14,7 @@ mod context;
 mod explain;
 mod lifetime;
 mod open;
+mod renew;
 mod reseal;
 mod seal;
 mod text;
@@ -23,6 +24,7 @@ pub use claims::{CLAIMS_MAX, Claims, LABEL_NAME_MAX, LABEL_VALUE_MAX, ORIGIN_MAX
 pub use explain::{Check, Checked, Explanation, Facts, Named, Outcome, explain};
 pub use lifetime::{LifetimeProblem, lifetime};
 pub use open::Examined;
+pub use renew::{News, Renewed, renew};
 pub use reseal::{Resealed, reseal};
 pub use seal::seal;
 pub use text::TextProblem;

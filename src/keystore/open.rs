@@ -6,7 +6,7 @@ use crate::{
     audit::JournalKeys,
     clock::UnixSeconds,
     crypto::{aead::Suite, arena, mac::MacKey},
-    hub::revocation::UserDigests,
+    hub::{login::LoginDigests, revocation::UserDigests},
     keyring::{Key, KeyKind, KeyName, Kid, Mark, MarkTimes, Version},
     keystore::{
         KeystoreError, Location, SHORT_SECRET, USE_STACK, Warning,
@@ -33,6 +33,7 @@ pub(super) struct OpenedKeys {
     pub(super) sample_secrets: Vec<KeyName>,
     pub(super) journal: JournalKeys,
     pub(super) users: UserDigests,
+    pub(super) logins: LoginDigests,
 }
 
 /// Reads the keyring and the KEK, unwraps the document key and checks the MAC.
@@ -58,10 +59,13 @@ fn room(document: &Document) -> usize {
 pub(super) fn keys(key: &DocumentKey, document: &Document, path: &Path) -> Result<OpenedKeys, KeystoreError> {
     let journal = key.journal_keys(&document.service_secret);
     let users = key.user_digests(&document.service_secret);
+    let logins = key.login_digests(&document.service_secret);
     zeroize::zeroize_stack::<USE_STACK>();
     let journal = journal.map_err(|_| KeystoreError::Altered(path.to_owned()))?;
     let users = users.map_err(|_| KeystoreError::Altered(path.to_owned()))?;
-    let mut opened = OpenedKeys { keys: Vec::new(), warnings: Vec::new(), sample_secrets: Vec::new(), journal, users };
+    let logins = logins.map_err(|_| KeystoreError::Altered(path.to_owned()))?;
+    let mut opened =
+        OpenedKeys { keys: Vec::new(), warnings: Vec::new(), sample_secrets: Vec::new(), journal, users, logins };
     for entry in &document.keys {
         let name = name_of(entry, path)?;
         let kind = entry.kind.into();

@@ -17,7 +17,7 @@ use crate::{
         mac::{MacKey, Tag},
         secret::Secret,
     },
-    hub::revocation::UserDigests,
+    hub::{login::LoginDigests, revocation::UserDigests},
     keyring::{KeyKind, KeyName, Kid},
     keystore::{
         KeystoreError,
@@ -34,6 +34,7 @@ const RECORD: Purpose = Purpose::new("countersign/keyring/record", 256);
 const JOURNAL_SEAL: Purpose = Purpose::new("countersign/journal/seal", 256);
 const JOURNAL_PSEUDONYM: Purpose = Purpose::new("countersign/journal/pseudonym", 256);
 const LEDGER_USER: Purpose = Purpose::new("countersign/ledger/user", 256);
+const LEDGER_LOGIN: Purpose = Purpose::new("countersign/ledger/login", 256);
 
 /// Bytes of the document key and of the service secret.
 pub(super) const KEY_LEN: usize = 32;
@@ -134,6 +135,13 @@ impl DocumentKey {
         let secret = MacKey::new(self.unwrap_service_secret(wrapped)?.material());
         let key = kdf::block(&secret, 1, LEDGER_USER, self.keyring_id.as_bytes());
         Ok(UserDigests::new(MacKey::new(key.expose())))
+    }
+
+    /// The key by which the ledger knows hubLoginTokens, from the service secret too.
+    pub(super) fn login_digests(&self, wrapped: &Wrapped) -> Result<LoginDigests, Unopened> {
+        let secret = MacKey::new(self.unwrap_service_secret(wrapped)?.material());
+        let key = kdf::block(&secret, 1, LEDGER_LOGIN, self.keyring_id.as_bytes());
+        Ok(LoginDigests::new(MacKey::new(key.expose())))
     }
 
     fn wrapping_key(&self) -> Tag {

@@ -1,5 +1,6 @@
 //! What is kept, and what a place to keep it in has to do.
 
+use super::binding::Binding;
 use crate::{
     clock::UnixSeconds,
     hub::{
@@ -42,6 +43,18 @@ pub enum Change {
         keyring: String,
         /// The row.
         row: UsageRow,
+    },
+    /// A hubLoginToken belongs to this user, or will once Hub has taken the token.
+    Bind(Binding),
+    /// Hub has taken the token of this grant: the binding holds, in the place of earlier ones of the same hubLoginToken.
+    Deliver {
+        /// The grant.
+        grant_id: [u8; 16],
+    },
+    /// The binding of this grant is gone.
+    Unbind {
+        /// The grant.
+        grant_id: [u8; 16],
     },
 }
 
@@ -154,7 +167,19 @@ pub trait Home: Send {
     /// Why it cannot be read.
     fn usage(&mut self, keyring: &str, is_noting: bool) -> Result<Use, Trouble>;
 
-    /// Removes revocations that ended by then, at most some thousands; gives how many.
+    /// Bindings of a hubLoginToken whose token Hub has taken, the newest first.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    fn bindings(&mut self, app: &str, digest: &[u8; 16]) -> Result<Vec<Binding>, Trouble>;
+
+    /// Bindings whose token was to be with Hub by `now`, and of which nobody knows whether it is; at most some thousands.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    fn overdue(&mut self, now: UnixSeconds) -> Result<Vec<Binding>, Trouble>;
+
+    /// Removes revocations and bindings that ended by then, at most some thousands; gives how many.
     ///
     /// # Errors
     /// What keeps it from that.

@@ -7,6 +7,8 @@ use std::{
 
 use super::*;
 
+mod bindings;
+
 const KEYRING: &str = "00112233445566778899aabbccddeeff";
 /// Long enough for any disk; what waits that long has failed.
 const LONG: Duration = Duration::from_secs(30);
@@ -182,7 +184,7 @@ fn what_is_not_ours_or_newer_is_refused_and_left_as_it_was() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
     let said = place.refusal();
-    assert!(said.contains("schema 99") && said.contains("up to 1"), "{said}");
+    assert!(said.contains("schema 99") && said.contains("up to 2"), "{said}");
 }
 
 /// Either the damage is told of, or nothing of what was kept is lost.
@@ -318,6 +320,14 @@ struct Failing {
 }
 
 impl Home for Failing {
+    fn bindings(&mut self, _: &str, _: &[u8; 16]) -> Result<Vec<Binding>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    fn overdue(&mut self, _: UnixSeconds) -> Result<Vec<Binding>, Trouble> {
+        Ok(Vec::new())
+    }
+
     fn commit(&mut self, changes: &[Change]) -> Result<(), Trouble> {
         thread::sleep(self.pause);
         let _ = self.groups.send(changes.len());

@@ -191,10 +191,42 @@ impl Writer {
                 Err(trouble) => self.wrong(&trouble),
             }
         }
+        if is_readable {
+            self.cut_off_overdue(now);
+        }
         if let Some(ended_by) = self.pace.look(now, Instant::now()) {
             self.sweep(ended_by);
         }
         self.shared.counters.bytes.store(self.home.size(), Ordering::Relaxed);
+    }
+
+    /// Cuts off grants of which nobody knows whether Hub has their token: whoever was to find out has ended, or could not
+    /// write it down.
+    fn cut_off_overdue(&mut self, now: UnixSeconds) {
+        let overdue = self.home.overdue(now).unwrap_or_else(|trouble| {
+            self.wrong(&trouble);
+            Vec::new()
+        });
+        if overdue.is_empty() {
+            return;
+        }
+        let changes = overdue.iter().flat_map(|binding| {
+            let entry = binding.revocation(now);
+            let grant_id = binding.grant_id;
+            [Change::Revoke { entry, made_at: now, keyring: String::new() }, Change::Unbind { grant_id }]
+        });
+        match self.keep(&changes.collect::<Vec<_>>()) {
+            Ok(()) => {
+                for binding in overdue {
+                    tracing::warn!(
+                        app = &*binding.app,
+                        grant_id = base16ct::lower::encode_string(&binding.grant_id),
+                        "nobody knows whether Hub has the token of this login, so that its grant is revoked"
+                    );
+                }
+            }
+            Err(trouble) => self.wrong(&trouble),
+        }
     }
 
     fn sweep(&mut self, ended_by: UnixSeconds) {

@@ -17,14 +17,33 @@ pub enum VerbName {
     Reseal,
     /// Cut off tokens, grants, users and apps.
     Revoke,
+    /// Log users of Hub in.
+    Login,
+    /// Have Hub take a new token in the place of an old one.
+    Renew,
+    /// Find out which user a hubLoginToken belongs to.
+    Resolve,
+    /// Tell Hub that there is news for a user.
+    Notify,
     /// Look at keys and change them.
     Admin,
 }
 
 impl VerbName {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Mint, Self::Verify, Self::Seal, Self::Open, Self::Reseal, Self::Revoke, Self::Admin];
+    pub const ALL: [Self; 11] = [
+        Self::Mint,
+        Self::Verify,
+        Self::Seal,
+        Self::Open,
+        Self::Reseal,
+        Self::Revoke,
+        Self::Login,
+        Self::Renew,
+        Self::Resolve,
+        Self::Notify,
+        Self::Admin,
+    ];
 
     /// The name in rules and messages.
     #[must_use]
@@ -36,6 +55,10 @@ impl VerbName {
             Self::Open => "open",
             Self::Reseal => "reseal",
             Self::Revoke => "revoke",
+            Self::Login => "login",
+            Self::Renew => "renew",
+            Self::Resolve => "resolve",
+            Self::Notify => "notify",
             Self::Admin => "admin",
         }
     }
@@ -55,7 +78,18 @@ impl VerbName {
     /// Whether it can be asked of an app.
     #[must_use]
     pub const fn is_for_apps(self) -> bool {
-        matches!(self, Self::Verify | Self::Seal | Self::Open | Self::Reseal | Self::Revoke)
+        matches!(
+            self,
+            Self::Verify
+                | Self::Seal
+                | Self::Open
+                | Self::Reseal
+                | Self::Revoke
+                | Self::Login
+                | Self::Renew
+                | Self::Resolve
+                | Self::Notify
+        )
     }
 
     /// Whether it can be asked of a key.
@@ -76,6 +110,13 @@ pub trait Verb: sealed::Sealed {
     /// Its name as a value.
     const NAME: VerbName;
 }
+
+/// The verbs that a new token may be sealed under.
+pub trait Sealing: Verb {}
+
+impl Sealing for verb::Seal {}
+impl Sealing for verb::Login {}
+impl Sealing for verb::Renew {}
 
 mod sealed {
     pub trait Sealed {}
@@ -110,6 +151,14 @@ pub mod verb {
         Reseal,
         /// Cut off tokens, grants, users and apps.
         Revoke,
+        /// Log users of Hub in.
+        Login,
+        /// Have Hub take a new token.
+        Renew,
+        /// Find out whose a hubLoginToken is.
+        Resolve,
+        /// Tell Hub that there is news.
+        Notify,
         /// Look at keys and change them.
         Admin
     }

@@ -100,6 +100,10 @@ fn permitted(policy: &Policy, caller: &Caller, verb: VerbName, object: Object<'_
         VerbName::Open => by!(Open),
         VerbName::Reseal => by!(Reseal),
         VerbName::Revoke => by!(Revoke),
+        VerbName::Login => by!(Login),
+        VerbName::Renew => by!(Renew),
+        VerbName::Resolve => by!(Resolve),
+        VerbName::Notify => by!(Notify),
         VerbName::Admin => by!(Admin),
     }
 }

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     crypto::mac::MacKey,
-    hub::app::{DEFAULT_MAX_CHARS, DEFAULT_TTL, MAX_TTL_CEILING, Ttl, UsernameForm},
+    hub::{
+        app::{DEFAULT_MAX_CHARS, DEFAULT_TTL, MAX_TTL_CEILING, Ttl, UsernameForm},
+        login::Settings,
+    },
     keyring::{Key, KeyKind, KeyName},
 };
 
@@ -20,6 +23,7 @@ fn app(name: &str, username_form: UsernameForm) -> App {
         require_username: true,
         username_form,
         reseal_extends: false,
+        login: Settings::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     clock::{LATEST, UnixSeconds},
     hub::app::{App, Ttl},
-    policy::{Permit, Verb, verb},
+    policy::{Permit, Sealing, Verb},
 };
 
 /// Why a lifetime that was asked for is refused.
@@ -32,8 +32,8 @@ impl fmt::Display for LifetimeProblem {
 }
 
 /// When a token sealed now expires; `None` is never. A ttl beyond a limit is refused; only the default is clamped.
-pub fn lifetime(
-    permit: &Permit<'_, verb::Seal>,
+pub fn lifetime<V: Sealing>(
+    permit: &Permit<'_, V>,
     app: &App,
     ttl: Option<i64>,
     now: UnixSeconds,

@@ -61,6 +61,13 @@ impl Examined {
         Some(&plaintext.bytes[plaintext.payload.clone()])
     }
 
+    /// The payload of a `VALID` login state that was examined in order to complete the login.
+    #[must_use]
+    pub fn login(&self, _permit: &Permit<'_, verb::Login>) -> Option<&[u8]> {
+        let plaintext = self.plaintext.as_ref()?;
+        Some(&plaintext.bytes[plaintext.payload.clone()])
+    }
+
     /// Takes the plaintext out, for resealing: what is left shows no payload to anybody.
     pub(super) fn take_plaintext(&mut self) -> Option<Zeroizing<Vec<u8>>> {
         Some(self.plaintext.take()?.bytes)
@@ -141,10 +148,15 @@ impl Unverified<'_> {
             if key.state(version, now) != State::Active {
                 hints.add(Hint::ResealRecommended);
             }
-            if matches!(V::NAME, VerbName::Open | VerbName::Verify | VerbName::Reseal) {
+            // What only looks at a token, such as an explanation, is no use of its key.
+            let is_use = matches!(
+                V::NAME,
+                VerbName::Open | VerbName::Verify | VerbName::Reseal | VerbName::Login | VerbName::Renew
+            );
+            if is_use {
                 version.usage.verify(claims.expires_at.unwrap_or(NEVER), now);
             }
-            if matches!(V::NAME, VerbName::Open | VerbName::Reseal) {
+            if is_use && V::NAME != VerbName::Verify {
                 plaintext = Some(Plaintext { bytes, payload });
             }
         }

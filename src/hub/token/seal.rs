@@ -7,7 +7,7 @@ use super::{
     body::Body,
     claims,
     context::Context,
-    wire::{self, Flags, Header, PUBLIC_LEN},
+    wire::{self, CHARS_MAX, Flags, Header, PUBLIC_LEN},
 };
 use crate::{
     clock::{LATEST, UnixSeconds},
@@ -17,7 +17,7 @@ use crate::{
         revocation::Revoked,
     },
     keyring::{NEVER, SealRefused},
-    policy::{Permit, Verb, verb},
+    policy::{Permit, Sealing, Verb},
     verdict::{Hint, Hints},
 };
 
@@ -25,8 +25,8 @@ use crate::{
 /// [`super::lifetime()`] gave. It is issued now, or just after what `revoked` has of its user or app: a fresh login works at
 /// once, whatever was cut off before. A token for [`Purpose::HubLogin`] is bound to nothing, whatever `bindings` hold.
 #[expect(clippy::too_many_arguments, reason = "each is one ingredient, and a struct would only rename the list")]
-pub fn seal(
-    permit: &Permit<'_, verb::Seal>,
+pub fn seal<V: Sealing>(
+    permit: &Permit<'_, V>,
     app: &App,
     purpose: Purpose,
     contents: &Contents<'_>,
@@ -78,9 +78,10 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Whether the app allows a token of this length.
+    /// Whether the app allows a token of this length. What it allows is for tokens that Hub carries about.
     pub(super) fn check_length(&self) -> Result<(), SealProblem> {
-        let (chars, limit) = (wire::chars_for(self.plaintext_len()), self.app.max_chars);
+        let limit = if self.purpose.binds() { self.app.max_chars } else { CHARS_MAX };
+        let chars = wire::chars_for(self.plaintext_len());
         if chars > limit { Err(SealProblem::TokenTooLong { chars, limit }) } else { Ok(()) }
     }
 
@@ -134,7 +135,8 @@ impl Draft<'_> {
     }
 
     fn plaintext_len(&self) -> usize {
-        wire::padded(self.body.len().max(self.app.pad_to))
+        let pad_to = if self.purpose.binds() { self.app.pad_to } else { 0 };
+        wire::padded(self.body.len().max(pad_to))
     }
 
     fn hints(&self) -> Hints {

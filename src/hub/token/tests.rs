@@ -7,6 +7,7 @@ use crate::{
     crypto::{aead::Suite, mac::MacKey},
     hub::{
         app::{App, DEFAULT_MAX_CHARS, DEFAULT_TTL, MAX_TTL_CEILING, Ttl, UsernameForm},
+        login::Settings,
         revocation::Revoked,
     },
     keyring::{Evidence, Key, KeyKind, KeyName, Keyring, Mark, Reserve, Span, Version},
@@ -15,6 +16,7 @@ use crate::{
 };
 
 mod explained;
+mod renew;
 mod reseal;
 mod revoked;
 
@@ -42,6 +44,7 @@ impl Desk {
             require_username: true,
             username_form: UsernameForm::Exact,
             reseal_extends: false,
+            login: Settings::default(),
         };
         Self { ring, app, policy: policy(None) }
     }
@@ -55,10 +58,10 @@ impl Desk {
     }
 
     fn try_seal(&self, contents: &Contents<'_>, bindings: &Bindings<'_>) -> Result<Sealed, SealProblem> {
-        let expires = lifetime(&self.may(), &self.app, None, NOW).unwrap();
+        let expires = lifetime(&self.may::<verb::Seal>(), &self.app, None, NOW).unwrap();
         let (entropy, limits) = (Entropy { salt: [7; 24], grant_id: [8; 16] }, SealLimits::default());
         seal(
-            &self.may(),
+            &self.may::<verb::Seal>(),
             &self.app,
             Purpose::HubAuth,
             contents,
@@ -114,7 +117,7 @@ fn policy(max_ttl: Option<i64>) -> Policy {
     Policy::new(vec![Rule {
         name: "everything".into(),
         callers: vec![CallerPattern::Any],
-        verbs: vec![VerbName::Seal, VerbName::Open, VerbName::Verify, VerbName::Reseal],
+        verbs: VerbName::ALL.into_iter().filter(|verb| verb.is_for_apps()).collect(),
         domains: Vec::new(),
         apps: vec![ObjectPattern::Any],
         keys: Vec::new(),
@@ -208,7 +211,7 @@ fn a_login_state_is_bound_to_nothing_and_is_no_auth_token() {
     let expires = Some(NOW.plus(900));
     let purpose = Purpose::HubLogin;
     let sealed = seal(
-        &desk.may(),
+        &desk.may::<verb::Seal>(),
         &desk.app,
         purpose,
         &Contents::default(),
@@ -335,7 +338,7 @@ fn without_an_active_version_or_past_the_limit_nothing_is_sealed() {
     let seal = || {
         let (entropy, expires) = (Entropy { salt: [7; 24], grant_id: [8; 16] }, Some(NOW.plus(1)));
         seal(
-            &desk.may(),
+            &desk.may::<verb::Seal>(),
             &desk.app,
             Purpose::HubAuth,
             &Contents::default(),
@@ -379,7 +382,7 @@ fn a_token_without_expiry_is_for_apps_that_say_never_only() {
     let with = |desk: &Desk, expires| {
         let (entropy, limits) = (Entropy { salt: [7; 24], grant_id: [8; 16] }, SealLimits::default());
         seal(
-            &desk.may(),
+            &desk.may::<verb::Seal>(),
             &desk.app,
             Purpose::HubAuth,
             &Contents::default(),
@@ -404,7 +407,9 @@ fn a_token_without_expiry_is_for_apps_that_say_never_only() {
 #[test]
 fn a_lifetime_beyond_a_limit_is_refused_and_only_the_default_is_clamped() {
     let mut desk = Desk::usual();
-    let asked = |desk: &Desk, ttl| lifetime(&desk.may(), &desk.app, ttl, NOW).map(|at| at.map(|at| at.since(NOW)));
+    let asked = |desk: &Desk, ttl| {
+        lifetime(&desk.may::<verb::Seal>(), &desk.app, ttl, NOW).map(|at| at.map(|at| at.since(NOW)))
+    };
     let too_long = |limit, whose| Err(LifetimeProblem::TooLong { limit, whose });
     assert_eq!(asked(&desk, None), Ok(Some(90 * 86_400)));
     assert_eq!(asked(&desk, Some(MAX_TTL_CEILING)), Ok(Some(MAX_TTL_CEILING)));

@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i64 = 0x4353_4C47;
 
 /// Each step makes the next version of the schema; the version is the number of steps that were taken.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO counts VALUES ('revocations', 0), ('probe', 0);
@@ -50,12 +51,30 @@ const STEPS: &[&str] = &["
         crc INTEGER NOT NULL,
         PRIMARY KEY (keyring, key, version, slot)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE bindings (
+        id INTEGER PRIMARY KEY,
+        app INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        grant_id BLOB NOT NULL UNIQUE,
+        name BLOB NOT NULL,
+        bound_at INTEGER NOT NULL,
+        issued_at INTEGER NOT NULL,
+        ends INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        crc INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX bindings_by_digest ON bindings (app, digest);
+    CREATE INDEX bindings_by_due ON bindings (due) WHERE due > 0;
+    INSERT INTO counts VALUES ('bindings', 0);
+",
+];
 
 /// The version that this program writes: the number of the steps.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
-const _: () = assert!(VERSION == 1 && STEPS.len() == 1);
+const _: () = assert!(VERSION == 2 && STEPS.len() == 2);
 
 /// What a file is found to be.
 pub(super) enum Found {

@@ -27,11 +27,13 @@ impl Ledger {
     }
 
     fn seal(&self, desk: &Desk, bindings: &Bindings<'_>) -> Sealed {
-        let expires = lifetime(&desk.may(), &desk.app, None, NOW).unwrap();
+        let expires = lifetime(&desk.may::<verb::Seal>(), &desk.app, None, NOW).unwrap();
         let (entropy, limits) = (Entropy { salt: [1; 24], grant_id: [2; 16] }, SealLimits::default());
         let revoked = self.0.of(&desk.app, Some(&self.1));
         let (what, at) = (Contents::default(), Purpose::HubAuth);
-        seal(&desk.may(), &desk.app, at, &what, bindings, expires, revoked, NOW, entropy, limits).ok().unwrap()
+        seal(&desk.may::<verb::Seal>(), &desk.app, at, &what, bindings, expires, revoked, NOW, entropy, limits)
+            .ok()
+            .unwrap()
     }
 }
 

@@ -22,12 +22,21 @@ const SECRET_MESSAGES: &[&str] = &[
     "Label",
     "ImportKeyVersionRequest",
     "RotateKeyRequest",
+    "GetStatusResponse",
+    "LoginResponse",
+    "CompleteInfoRequest",
+    "CompleteInfoResponse",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let ordinary = ["countersign/v1/verdict.proto", "countersign/v1/liveauth.proto", "countersign/v1/hub_token.proto"];
+    let ordinary = [
+        "countersign/v1/verdict.proto",
+        "countersign/v1/liveauth.proto",
+        "countersign/v1/liveauth_portal.proto",
+        "countersign/v1/hub_token.proto",
+    ];
     // Served on admin listeners alone, and described there alone.
     let admin = ["countersign/v1/key.proto"];
     fs::write(out.join("ordinary.bin"), protox::compile(ordinary, ["proto"])?.encode_to_vec())?;

@@ -44,6 +44,7 @@ use crate::{
     keystore,
     ledger::Ledger,
     metrics::Metrics,
+    outbound::{Outbound, Roots},
 };
 use custodian::Custodian;
 use reload::{Cause, Looked, Reloader};
@@ -160,9 +161,12 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
         tracing::warn!("journal.enabled is false: nothing that is granted leaves a record");
     }
     let (custody, tasks) = Custody::new(config.writable);
+    let roots = Roots::read(&config.outbound).map_err(Failure::usage)?;
+    let outbound = Outbound::start(config.outbound.clone(), roots)
+        .map_err(|error| Failure::ours(format!("the thread for calls to vendors does not start: {error}")))?;
     let authority = Authority::new(clock, state, Arc::clone(&metrics)).with_journal(journal);
     let authority = authority.with_ledger(kept, loaded.users, loaded.keyring_id);
-    let authority = Arc::new(authority.with_custody(custody));
+    let authority = Arc::new(authority.with_custody(custody).with_outbound(outbound));
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -322,6 +326,8 @@ async fn serve(
     // Probes and scrapers are answered while calls finish, so that the drain can be watched.
     server.drain(config.drain).await;
     web.abort();
+    // What has been asked of a vendor is read and put on record, also where its caller has left.
+    authority.outbound().into_iter().for_each(|outbound| outbound.close(config.limits.reach));
     if let Some(keeper) = keeper {
         keeper.abort();
     }

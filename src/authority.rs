@@ -10,10 +10,13 @@ mod furthest;
 mod hub;
 mod keys;
 mod liveauth;
+mod portal;
+mod reach;
 mod refusal;
 mod revoke;
 mod standing;
 mod state;
+mod vendor;
 
 pub use allowance::Allowance;
 pub use answer::{
@@ -23,8 +26,10 @@ pub use answer::{
 pub use custody::{Changed, Custody, Edit, Edited, Keeper, KeysProblem, Order, Task, stopping};
 pub use explain::{ExplainedToken, TokenFacts, TokenTimes};
 pub use keys::{KeyShown, KeysShown, VersionShown};
+pub use portal::{LoggedIn, Portal, PortalCall, PortalLevel, PortalLink, PortalStatus, UnknownLevel};
 pub use refusal::Refusal;
 pub use state::{KeyringSeen, State};
+pub use vendor::{Said, VendorFault, VendorProblem};
 
 pub use crate::{
     crypto::aead::Suite,
@@ -50,6 +55,7 @@ use crate::{
     hub::revocation::UserDigests,
     ledger::Ledger,
     metrics::Metrics,
+    outbound::Outbound,
     policy::Caller,
 };
 
@@ -108,6 +114,7 @@ pub struct Authority {
     journal: Option<Journal>,
     ledger: Option<Kept>,
     custody: Option<Custody>,
+    outbound: Option<Outbound>,
 }
 
 impl Authority {
@@ -115,7 +122,15 @@ impl Authority {
     #[must_use]
     pub fn new(clock: Clock, state: State, metrics: Arc<Metrics>) -> Self {
         metrics.watch(state.keys(), state.seal_limits.alarm);
-        Self { clock, state: ArcSwap::from_pointee(state), metrics, journal: None, ledger: None, custody: None }
+        Self {
+            clock,
+            state: ArcSwap::from_pointee(state),
+            metrics,
+            journal: None,
+            ledger: None,
+            custody: None,
+            outbound: None,
+        }
     }
 
     /// The same, with a journal: from now on, nothing is granted without a record.
@@ -141,6 +156,18 @@ impl Authority {
     #[must_use]
     pub fn with_custody(self, custody: Custody) -> Self {
         Self { custody: Some(custody), ..self }
+    }
+
+    /// The same with a way out, to the vendors.
+    #[must_use]
+    pub fn with_outbound(self, outbound: Outbound) -> Self {
+        Self { outbound: Some(outbound), ..self }
+    }
+
+    /// The way out, if there is one.
+    #[must_use]
+    pub fn outbound(&self) -> Option<&Outbound> {
+        self.outbound.as_ref()
     }
 
     /// The journal, if there is one.

@@ -9,6 +9,7 @@ mod journal;
 mod kek;
 mod listen;
 mod object;
+mod outbound;
 mod raw;
 mod rotation;
 mod rule;
@@ -219,6 +220,15 @@ mod tests {
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"admin\"]\napps = [\"*\"]", "needs keys"),
             ("[[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [\"admin\"]\nkeys = [\"a*\"]", "key pattern"),
             ("[listen]\nunix = \"a/s\"\nadmin = \"s\"", "listen.admin"),
+            ("[outbound]\ntimeout = \"61s\"", "outbound.timeout"),
+            ("[outbound]\nconnect_timeout = \"5s\"", "shorter than outbound.timeout"),
+            ("[outbound]\nconnect_timeout = \"4s\"\n[liveauth]\ntimeout = \"4s\"", "shorter than liveauth.timeout"),
+            ("[outbound]\nresponse_bytes = 10", "response_bytes"),
+            ("[liveauth]\nendpoint = \"www.idibu.com\"", "absolute URL"),
+            ("[liveauth]\nendpoint = \"ftp://www.idibu.com/\"", "https"),
+            ("[liveauth]\nendpoint = \"https://u:p@www.idibu.com/\"", "user"),
+            ("[liveauth]\nendpoint = \"https://www.idibu.com/?a=b\"", "query"),
+            ("[liveauth]\nendpoint = \"http://127.0.0.1/\"", "insecure_loopback"),
         ] {
             let said = problem(text);
             assert!(said.contains(word), "{text}\n{said}");

@@ -2,7 +2,7 @@
 //! authority and encodes what comes back; it decides nothing about hashes or tokens and never sees a key.
 //!
 //! A request's way: [`listen`] owns the sockets, `serve` deals connections out to one thread per core, [`connection`]
-//! speaks HTTP/2 or HTTP/1.1, `front` admits and routes, `liveauth`, `hub_token` and `key` call the use cases, and `status`
+//! speaks HTTP/2 or HTTP/1.1, `front` admits and routes, `liveauth`, `portal`, `hub_token` and `key` call the use cases, and `status`
 //! words every refusal. [`connect`] is a translation in front of the same services, not a second API.
 
 mod answer;
@@ -21,6 +21,7 @@ pub mod listen;
 mod liveauth;
 mod message;
 mod peer;
+mod portal;
 mod presence;
 pub mod proto;
 mod reflection;

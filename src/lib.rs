@@ -4,12 +4,12 @@
 //! Rooms, from the top; imports point downward only, within a band left may import right:
 //!
 //! ```text
-//! cli · app · config                          compose     runtimes, signals, exit codes
-//! grpc · http                                 transport   async; tonic, prost, axum and hyper stop here, but for keystore/kms
-//! authority                                   use cases   permit -> act -> record
-//! ledger · keystore · metrics · audit         effects     one kind of outside world each
-//! liveauth · hub · keyring · policy · verdict domain      pure: time, keys and randomness are arguments
-//! crypto · clock                              primitives  pure
+//! cli · app · config                              compose     runtimes, signals, exit codes
+//! grpc · http                                     transport   async; tonic, prost, axum and hyper stop here, but for keystore/kms
+//! authority                                       use cases   permit -> act -> record
+//! outbound · ledger · keystore · metrics · audit  effects     one kind of outside world each
+//! liveauth · hub · keyring · policy · verdict     domain      pure: time, keys and randomness are arguments
+//! crypto · clock                                  primitives  pure
 //! ```
 //!
 //! `tests/layers.rs` enforces the table.
@@ -29,5 +29,6 @@ pub mod keystore;
 pub mod ledger;
 pub mod liveauth;
 pub mod metrics;
+pub mod outbound;
 pub mod policy;
 pub mod verdict;

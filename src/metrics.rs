@@ -6,12 +6,14 @@ mod journal;
 mod kek;
 mod keys;
 mod ledger;
+mod outbound;
 mod reload;
 mod tls;
 mod transport;
 
 pub use kek::{KekFound, KekMetrics};
 pub use ledger::{LedgerCounters, LedgerFault};
+pub use outbound::OutboundMetrics;
 pub use reload::{ReloadResult, Reloaded, Reloads};
 pub use tls::{Handshake, Handshakes, TlsDates};
 pub use transport::TransportCounters;
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub ledger: Arc<LedgerCounters>,
     /// What opens the keyring, kept by whoever asks it.
     pub kek: KekMetrics,
+    /// Calls to vendors, kept by whoever makes them.
+    pub outbound: OutboundMetrics,
     /// Reloads, kept by whoever reloads.
     pub reloads: Reloads,
     /// The dates of certificates and CRLs, kept by whoever loads them.
@@ -63,6 +67,7 @@ impl Metrics {
         let calls = Arc::new(calls::Calls::default());
         register(&registry, calls::Shown::new(Arc::clone(&calls)));
         let kek = KekMetrics::new(&registry);
+        let outbound = OutboundMetrics::new(&registry);
         let reloads = Reloads::new(&registry);
         let tls = TlsDates::new(&registry);
         let ledger = Arc::new(LedgerCounters::default());
@@ -73,7 +78,7 @@ impl Metrics {
         register(&registry, journal::Journal::new(Arc::clone(&journal)));
         register(&registry, ProcessCollector::for_self());
         register(&registry, build_info());
-        Self { registry, calls, keys, transport, journal, ledger, kek, reloads, tls }
+        Self { registry, calls, keys, transport, journal, ledger, kek, outbound, reloads, tls }
     }
 
     /// Counts a call.

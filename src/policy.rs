@@ -20,6 +20,33 @@
 //!     hash::mint(permit, key, client, now.plus(900), now)
 //! }
 //! ```
+//!
+//! With a permit to have LiveAuth asked, a hash is made for the request, and given to nobody:
+//!
+//! ```
+//! # use countersign::{clock::UnixSeconds, liveauth::{domain::Domain, hash, portal}, policy::{Permit, verb}};
+//! # fn sign(permit: &Permit<'_, verb::PortalRead>, domain: &Domain, at: &portal::Endpoint, client: hash::ClientId, now: UnixSeconds) {
+//! let signed = portal::sign(permit, domain, at, client, &portal::Test, now);
+//! # }
+//! ```
+//!
+//! Such a permit mints nothing else:
+//!
+//! ```compile_fail,E0308
+//! # use countersign::{clock::UnixSeconds, keyring::Key, liveauth::hash, policy::{Permit, verb}};
+//! fn mint(permit: &Permit<'_, verb::PortalLogin>, key: &Key, client: hash::ClientId, now: UnixSeconds) -> Result<hash::Minted, hash::MintProblem> {
+//!     hash::mint(permit, key, client, now.plus(900), now)
+//! }
+//! ```
+//!
+//! And each action takes a permit of its own verb: who may have LiveAuth asked may not have a user logged in.
+//!
+//! ```compile_fail,E0308
+//! # use countersign::{clock::UnixSeconds, liveauth::{domain::Domain, hash, portal}, policy::{Permit, verb}};
+//! # fn sign(permit: &Permit<'_, verb::PortalRead>, domain: &Domain, at: &portal::Endpoint, client: hash::ClientId, login: &portal::Login, now: UnixSeconds) {
+//! let signed = portal::sign(permit, domain, at, client, login, now);
+//! # }
+//! ```
 
 mod caller;
 mod callers;

@@ -2,16 +2,18 @@
 //! What it keeps is one plain list, made here and nowhere else; a reload that would need more is refused.
 //!
 //! Folders are kept, not files: an editor, `countersign keys` and Kubernetes all put a new file in the old one's place.
-//! No TCP port can be bound any more and none connected to, and no signal sent to a process outside.
+//! No TCP port can be bound any more and none connected to but those of vendors that rules have called, and no signal sent to a
+//! process outside.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
 
 use super::Options;
@@ -49,15 +51,33 @@ impl Access {
     }
 }
 
-/// The folders that a process needs, and what for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Confinement(Vec<(PathBuf, Access)>);
+/// What is read to find a vendor and to know it again: how names are looked up, and the certificate authorities of the
+/// system, where the distributions keep them. What of it is a link may lead to one of the others.
+const ON_THE_WAY_OUT: [&str; 7] = [
+    "/etc",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/pki",
+];
+
+/// Names are looked up there, over UDP as well as TCP.
+const DNS: u16 = 53;
+
+/// The folders that a process needs, and what for; and the TCP ports that it connects to.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Confinement {
+    folders: Vec<(PathBuf, Access)>,
+    ports: BTreeSet<u16>,
+}
 
 impl Confinement {
     /// What a service with this configuration needs. A room that reads or writes files adds its lines here.
     #[must_use]
     pub fn of(config: &Config, options: &Options) -> Self {
-        let mut needed = Self(Vec::new());
+        let mut needed = Self { folders: Vec::new(), ports: config.ports_out() };
         needed.folders_of(&options.config_file, Access::Read);
         // Written: the record of the highest generation beside the keyring, and its lock.
         needed.folders_of(&config.keyring.keyring, Access::Write);
@@ -83,8 +103,21 @@ impl Confinement {
         }
         if let Some(temporary) = options.dev.as_ref().and_then(|dev| dev.temporary_folder.as_deref()) {
             // It goes away with the process.
-            needed.0.push((temporary.to_owned(), Access::Write));
+            needed.folders.push((temporary.to_owned(), Access::Write));
             needed.folders_of(temporary, Access::RemoveFolders);
+        }
+        if let Some(file) = &config.outbound.ca_file {
+            needed.folders_of(file, Access::Read);
+        }
+        if !needed.ports.is_empty() {
+            needed.ports.insert(DNS);
+            needed.folders.extend(ON_THE_WAY_OUT.map(|folder| (PathBuf::from(folder), Access::Read)));
+            // OpenSSL's own variables, which the reader of the system's authorities heeds.
+            let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+            named.for_each(|path| {
+                needed.folders_of(&path, Access::Read);
+                needed.folders.push((path, Access::Read));
+            });
         }
         needed
     }
@@ -92,7 +125,7 @@ impl Confinement {
     /// For this list alone; services use [`Confinement::of`].
     #[must_use]
     pub fn to(folders: Vec<(PathBuf, Access)>) -> Self {
-        Self(folders)
+        Self { folders, ports: BTreeSet::new() }
     }
 
     /// Gives up all else, for the calling thread and all it starts, for ever. Folders that are not there are left out.
@@ -109,11 +142,15 @@ impl Confinement {
         }
         // Kept open: the rule is about the folder that /proc shows now, which must not be forgotten and made anew.
         let own_proc = PathFd::new("/proc/self").ok();
-        let found: Vec<(PathBuf, Access)> =
-            self.0.into_iter().filter_map(|(folder, access)| Some((fs::canonicalize(folder).ok()?, access))).collect();
+        let found: Vec<(PathBuf, Access)> = self
+            .folders
+            .into_iter()
+            .filter_map(|(folder, access)| Some((fs::canonicalize(folder).ok()?, access)))
+            .collect();
+        let found = Self { folders: found, ports: self.ports };
         let restricted = restrict(&found, own_proc.as_ref()).map_err(|error| error.to_string());
         match restricted.and_then(|held| held) {
-            Ok(abi) => Ok(Confined { within: Some(Self(found)), landlock: Ok(abi), _proc: own_proc }),
+            Ok(abi) => Ok(Confined { within: Some(found), landlock: Ok(abi), _proc: own_proc }),
             Err(why) if wanted == Landlock::Required => Err(format!(
                 "process.landlock is \"required\", but Landlock cannot be had: {why}; start a kernel with it (5.13 or \
                  later, `lsm=` with landlock), or write \"on\""
@@ -126,12 +163,12 @@ impl Confinement {
     fn folders_of(&mut self, path: &Path, access: Access) {
         for path in [Some(path.to_owned()), fs::canonicalize(path).ok()].into_iter().flatten() {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            self.0.push((folder.to_owned(), access));
+            self.folders.push((folder.to_owned(), access));
         }
     }
 
     fn covers(&self, folder: &Path, access: Access) -> bool {
-        self.0.iter().any(|(held, may)| folder.starts_with(held) && may.rights().contains(access.rights()))
+        self.folders.iter().any(|(held, may)| folder.starts_with(held) && may.rights().contains(access.rights()))
     }
 }
 
@@ -159,7 +196,12 @@ impl Confined {
     pub fn allows(&self, needed: &Confinement) -> Result<(), String> {
         let Some(within) = &self.within else { return Ok(()) };
         // A folder that is not there is for whoever reads from it to report.
-        let real = needed.0.iter().filter_map(|(folder, access)| Some((fs::canonicalize(folder).ok()?, *access)));
+        if let Some(port) = needed.ports.difference(&within.ports).next() {
+            return Err(format!(
+                "restart needed: TCP port {port} is not among those that this process may connect to since its start (Landlock)"
+            ));
+        }
+        let real = needed.folders.iter().filter_map(|(folder, access)| Some((fs::canonicalize(folder).ok()?, *access)));
         match real.into_iter().find(|(folder, access)| !within.covers(folder, *access)) {
             None => Ok(()),
             Some((folder, _)) => Err(format!(
@@ -171,16 +213,24 @@ impl Confined {
 }
 
 /// The kernel's version of Landlock, now in force, or why there is none.
-fn restrict(folders: &[(PathBuf, Access)], own_proc: Option<&PathFd>) -> Result<Result<u32, String>, RulesetError> {
+fn restrict(kept: &Confinement, own_proc: Option<&PathFd>) -> Result<Result<u32, String>, RulesetError> {
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
-    for (folder, access) in folders {
+    for (folder, access) in &kept.folders {
         // One that has gone in between is no loss: there is nothing in it.
         let Ok(folder) = PathFd::new(folder) else { continue };
         rules = rules.add_rule(PathBeneath::new(folder, access.rights()))?;
+    }
+    for port in &kept.ports {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
+    if kept.ports.contains(&DNS) {
+        // A kernel that knows of UDP closes that too: it is asked from a port that the kernel picks.
+        let asks = rules.add_rule(NetPort::new(DNS, AccessNet::ConnectSendUdp))?;
+        rules = asks.add_rule(NetPort::new(0, AccessNet::BindUdp))?;
     }
     if let Some(own) = own_proc {
         // For the metrics of the process itself.

@@ -26,6 +26,7 @@ use crate::{
     http::Readiness,
     keystore::{self, Change, KeystoreError, Step},
     metrics::{Metrics, ReloadResult, Reloaded},
+    outbound::Roots,
 };
 
 /// How often files that change while they are read are read again.
@@ -172,7 +173,7 @@ impl Reloader {
 
     /// Swaps a new state in, once the journal has it.
     fn swap(&mut self, built: Built, authority: &Authority) -> Result<Config, String> {
-        let Built { config, state, certificates, generation, keyring_id } = built;
+        let Built { config, state, roots, certificates, generation, keyring_id } = built;
         ledger::note_generation(authority.ledger(), &keyring_id, generation);
         ledger::note_lifetimes(authority.ledger(), &config)?;
         let prepared = self.reserves.as_ref().map(|reserves| reserves.prepare(&state)).transpose()?;
@@ -190,6 +191,11 @@ impl Reloader {
         authority.replace(state);
         prepared.into_iter().for_each(Prepared::serve);
         certificates.put_in_force();
+        authority
+            .outbound()
+            .into_iter()
+            .zip(roots)
+            .for_each(|(out, roots)| out.take_up(config.outbound.clone(), roots));
         self.running = config.clone();
         Ok(config)
     }
@@ -213,6 +219,11 @@ impl Reloader {
         if config.rules.is_empty() && self.options.dev.is_none() {
             return Err(startup::EMPTY_POLICY.into());
         }
+        if config.outbound.insecure_loopback && self.options.dev.is_none() {
+            return Err(startup::INSECURE_LOOPBACK.into());
+        }
+        // A file that is wrong must not keep a key from being suspended.
+        let roots = if cause == Cause::Change { None } else { Some(Roots::read(&config.outbound)?) };
         ledger::forewarn(authority.ledger());
         // What opens it is the same, and what was made of a passphrase is shared by those who began with it.
         config.keyring.kek = self.running.keyring.kek.clone();
@@ -227,7 +238,7 @@ impl Reloader {
             Err(_) if cause == Cause::Poll && config.tls == self.running.tls => Swap::none(),
             prepared => prepared?,
         };
-        Ok(Built { config, state, certificates, generation: loaded.generation, keyring_id: loaded.keyring_id })
+        Ok(Built { config, state, roots, certificates, generation: loaded.generation, keyring_id: loaded.keyring_id })
     }
 }
 
@@ -235,6 +246,8 @@ impl Reloader {
 struct Built {
     config: Config,
     state: State,
+    /// Certificate authorities of vendors; nothing where they stay as they are.
+    roots: Option<Roots>,
     certificates: Swap,
     generation: u64,
     keyring_id: String,

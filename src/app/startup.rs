@@ -12,12 +12,18 @@ use crate::{
 pub(super) const EMPTY_POLICY: &str =
     "policy.rules is empty, so every call would be denied; add a rule (deploy/config.toml shows three)";
 
+pub(super) const INSECURE_LOOPBACK: &str =
+    "outbound.insecure_loopback is for `countersign dev` alone; take it out, and call vendors over https";
+
 pub(super) fn refuse_what_cannot_be_protected(config: &Config, options: &Options) -> Result<(), Failure> {
     if std::env::var_os("SSLKEYLOGFILE").is_some() {
         return Err(Failure::usage("SSLKEYLOGFILE is set, which would write session keys to a file; unset it"));
     }
     if config.rules.is_empty() {
         return Err(Failure::usage(EMPTY_POLICY));
+    }
+    if config.outbound.insecure_loopback && options.dev.is_none() {
+        return Err(Failure::usage(INSECURE_LOOPBACK));
     }
     if rustix::process::geteuid().is_root() && !options.allow_root {
         return Err(Failure::usage("running as root; start as a user of its own, or add --allow-root"));

@@ -13,6 +13,8 @@ use crate::{clock::UnixSeconds, policy::Caller, verdict::Verdict};
 pub enum Code {
     /// 1
     Cancelled,
+    /// 2
+    Unknown,
     /// 3
     InvalidArgument,
     /// 4
@@ -37,8 +39,9 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Cancelled,
+        Self::Unknown,
         Self::InvalidArgument,
         Self::DeadlineExceeded,
         Self::NotFound,
@@ -56,6 +59,7 @@ impl Code {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cancelled => "CANCELLED",
+            Self::Unknown => "UNKNOWN",
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
@@ -74,6 +78,7 @@ impl Code {
     pub const fn number(self) -> i32 {
         match self {
             Self::Cancelled => 1,
+            Self::Unknown => 2,
             Self::InvalidArgument => 3,
             Self::DeadlineExceeded => 4,
             Self::NotFound => 5,

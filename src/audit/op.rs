@@ -31,6 +31,16 @@ pub enum Op {
     BatchVerify,
     /// `HubTokenService/BatchReseal`
     BatchReseal,
+    /// `LiveAuthPortalService/Test`
+    PortalTest,
+    /// `LiveAuthPortalService/GetStatus`
+    PortalGetStatus,
+    /// `LiveAuthPortalService/Login`
+    PortalLogin,
+    /// `LiveAuthPortalService/CompleteInfo`
+    PortalCompleteInfo,
+    /// `LiveAuthPortalService/Logout`
+    PortalLogout,
     /// `KeyService/ListKeys`
     ListKeys,
     /// `KeyService/GetKey`
@@ -65,7 +75,7 @@ pub enum Op {
 
 impl Op {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::MintHash,
         Self::VerifyHash,
         Self::BatchMintHash,
@@ -80,6 +90,11 @@ impl Op {
         Self::BatchOpen,
         Self::BatchVerify,
         Self::BatchReseal,
+        Self::PortalTest,
+        Self::PortalGetStatus,
+        Self::PortalLogin,
+        Self::PortalCompleteInfo,
+        Self::PortalLogout,
         Self::ListKeys,
         Self::GetKey,
         Self::ExplainToken,
@@ -120,10 +135,24 @@ impl Op {
         )
     }
 
-    /// Whether it makes something or shows a payload: always journalled, refusals included.
+    /// Whether it makes something, for its caller or for a vendor, or shows a payload: always journalled, refusals included.
     #[must_use]
     pub const fn grants(self) -> bool {
-        self.makes() || matches!(self, Self::Open | Self::BatchOpen)
+        self.makes() || self.reaches_out() || matches!(self, Self::Open | Self::BatchOpen)
+    }
+
+    /// Whether it asks a vendor: worked on where nobody else waits for it, for as long as that vendor may take, and to its
+    /// end whether or not its caller still waits. Its grant is on record before the vendor hears of it.
+    #[must_use]
+    pub const fn reaches_out(self) -> bool {
+        matches!(
+            self,
+            Self::PortalTest
+                | Self::PortalGetStatus
+                | Self::PortalLogin
+                | Self::PortalCompleteInfo
+                | Self::PortalLogout
+        )
     }
 
     /// Whether it changes what tokens are worth: always journalled, refusals included.
@@ -135,7 +164,7 @@ impl Op {
     /// Whether it is worked on where it arrives, without waiting for anything.
     #[must_use]
     pub const fn is_done_at_once(self) -> bool {
-        !self.waits() && !self.administers()
+        !self.waits() && !self.administers() && !self.reaches_out()
     }
 
     /// Whether it waits for a disk, and so is not for a thread that serves others meanwhile.
@@ -196,6 +225,11 @@ impl Op {
             Self::BatchOpen => "batch_open",
             Self::BatchVerify => "batch_verify",
             Self::BatchReseal => "batch_reseal",
+            Self::PortalTest => "portal_test",
+            Self::PortalGetStatus => "portal_get_status",
+            Self::PortalLogin => "portal_login",
+            Self::PortalCompleteInfo => "portal_complete_info",
+            Self::PortalLogout => "portal_logout",
             Self::ListKeys => "list_keys",
             Self::GetKey => "get_key",
             Self::ExplainToken => "explain_token",

@@ -8,7 +8,7 @@ use crate::{
         login::STATE_TTL,
     },
     keyring::{Key, NEVER, ahead::Furthest},
-    liveauth::domain::Domain,
+    liveauth::{domain::Domain, portal},
     policy::{Object, VerbName},
 };
 
@@ -24,7 +24,12 @@ impl State {
     }
 
     fn by_domain(&self, domain: &Domain, now: UnixSeconds) -> Option<Furthest> {
-        let limit = self.policy.longest(VerbName::Mint, Object::Domain(domain.name.as_str()))?;
+        let longest = |verb| {
+            let limit = self.policy.longest(verb, Object::Domain(domain.name.as_str()))?;
+            Some(if verb == VerbName::Mint { limit } else { limit.min(portal::TTL) })
+        };
+        let making = VerbName::ALL.into_iter().filter(|verb| *verb == VerbName::Mint || verb.is_for_portals());
+        let limit = making.filter_map(longest).max()?;
         Some(Furthest { made: now.plus(domain.max_ttl.min(limit)), resealed: None })
     }
 

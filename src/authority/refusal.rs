@@ -3,7 +3,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::custody::KeysProblem;
+use super::{
+    custody::KeysProblem,
+    vendor::{VendorFault, VendorProblem},
+};
 use crate::{
     audit::{Code, Outcome},
     policy::VerbName,
@@ -14,6 +17,9 @@ pub(super) const CUSTODY_RETRY: Duration = Duration::from_secs(1);
 
 /// When to come back after the journal took no record: most of what keeps it from that does not pass in less.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// When to come back after a vendor was not reached.
+const VENDOR_RETRY: Duration = Duration::from_secs(1);
 
 /// When to come back after the ledger held too little: it is looked after as often.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
@@ -33,6 +39,8 @@ pub enum Refusal {
     UnknownVersion,
     /// A change to keys that cannot be made, or was not made whole. The text says what to do, and quotes no secret.
     Keys(KeysProblem, String),
+    /// A vendor did not answer as it should.
+    Vendor(VendorFault),
     /// A field that cannot be accepted.
     Invalid {
         /// The field, as the API names it.
@@ -105,6 +113,7 @@ impl Refusal {
             Self::NoRule(_) => Code::PermissionDenied,
             Self::UnknownDomain | Self::UnknownApp | Self::UnknownKey | Self::UnknownVersion => Code::NotFound,
             Self::Keys(problem, _) => problem.code(),
+            Self::Vendor(fault) => fault.problem.code(),
             Self::Invalid { .. } | Self::TtlTooLong { .. } | Self::TokenTooLong { .. } | Self::Undecodable => {
                 Code::InvalidArgument
             }
@@ -127,6 +136,7 @@ impl Refusal {
             Self::UnknownKey => "UNKNOWN_KEY",
             Self::UnknownVersion => "UNKNOWN_VERSION",
             Self::Keys(problem, _) => problem.reason(),
+            Self::Vendor(fault) => fault.problem.reason(),
             Self::Invalid { .. } => "INVALID_FIELD",
             Self::TtlTooLong { .. } => "TTL_TOO_LONG",
             Self::TokenTooLong { .. } => "TOKEN_TOO_LONG",
@@ -162,6 +172,7 @@ impl Refusal {
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Unreserved | Self::Unkept => Some(LEDGER_RETRY),
             Self::Unrecorded => Some(JOURNAL_RETRY),
+            Self::Vendor(fault) if matches!(fault.problem, VendorProblem::Unreachable) => Some(VENDOR_RETRY),
             _ => None,
         }
     }
@@ -187,6 +198,7 @@ impl fmt::Display for Refusal {
             Self::UnknownKey => f.write_str("the keyring has no such key; check its spelling, or create or import it"),
             Self::UnknownVersion => f.write_str("the key has no such version; GetKey and `countersign keys show` list them"),
             Self::Keys(_, text) => f.write_str(text),
+            Self::Vendor(fault) => fault.fmt(f),
             // Some rooms name the field themselves.
             Self::Invalid { field, description } if description.starts_with(field) => f.write_str(description),
             Self::Invalid { field, description } => write!(f, "{field}: {description}"),

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use super::Portal;
 use crate::{
     hub::{app::App, token::SealLimits},
     keyring::{Key, Keyring},
@@ -17,6 +18,7 @@ pub struct State {
     pub(super) ring: Keyring,
     pub(super) seal_limits: SealLimits,
     pub(super) keyring: KeyringSeen,
+    pub(super) portal: Option<Arc<Portal>>,
 }
 
 /// Which keyring it is, and how often it was changed.
@@ -47,13 +49,19 @@ impl State {
                 return Err(format!("app {:?} is configured twice; remove one", twice.name));
             }
         }
-        Ok(Self { policy, domains, apps: by_name, ring, seal_limits, keyring: KeyringSeen::default() })
+        Ok(Self { policy, domains, apps: by_name, ring, seal_limits, keyring: KeyringSeen::default(), portal: None })
     }
 
     /// The same, with what is to be said of where the keys come from.
     #[must_use]
     pub fn of_keyring(self, keyring: KeyringSeen) -> Self {
         Self { keyring, ..self }
+    }
+
+    /// The same, with where LiveAuth is asked.
+    #[must_use]
+    pub fn with_portal(self, portal: Portal) -> Self {
+        Self { portal: Some(Arc::new(portal)), ..self }
     }
 
     /// The keys.

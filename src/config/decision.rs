@@ -199,6 +199,8 @@ fn max_ttl(verb: VerbName, rule: &Rule, found: Option<&Found<'_>>) -> Option<Max
     let of_rule = rule.limits.max_ttl.map(|seconds| MaxTtl { ttl: Ttl::Seconds(seconds), whose: "rule" });
     let of_object = match (verb, found) {
         (VerbName::Verify | VerbName::Open | VerbName::Revoke | VerbName::Admin, _) => return None,
+        // How long the hash of such a request is valid, nobody asks for.
+        _ if verb.is_for_portals() => return None,
         (VerbName::Reseal, Some(Found::App(app))) if !app.reseal_extends => return None,
         (VerbName::Reseal, Some(Found::App(app))) => Some(MaxTtl { ttl: app.ttl, whose: "app" }),
         (_, Some(Found::App(app))) => Some(MaxTtl { ttl: app.max_ttl, whose: "app" }),

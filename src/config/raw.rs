@@ -24,6 +24,7 @@ section!(Raw {
     ledger: Ledger = Ledger::default(),
     log: Log = Log::default(),
     limits: Limits = Limits::default(),
+    outbound: Outbound = Outbound::default(),
     liveauth: LiveAuth = LiveAuth::default(),
     hub: Hub = Hub::default(),
     policy: Policy = Policy::default(),
@@ -119,7 +120,20 @@ pub(super) enum Rate {
     Word(String),
 }
 
-section!(LiveAuth { domains: Vec<Domain> = Vec::new() });
+section!(Outbound {
+    connect_timeout: String = "2s".into(),
+    timeout: String = "5s".into(),
+    response_bytes: usize = 64 << 10,
+    ca_file: String = String::new(),
+    private_addresses: bool = false,
+    insecure_loopback: bool = false,
+});
+
+section!(LiveAuth {
+    endpoint: String = crate::liveauth::portal::ENDPOINT.into(),
+    timeout: String = "5s".into(),
+    domains: Vec<Domain> = Vec::new(),
+});
 
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -9,13 +9,13 @@ use std::{
 
 use super::{
     duration::parse_seconds,
-    journal, kek, listen, object, raw,
+    journal, kek, listen, object, outbound, raw,
     rotation::{self, Interval},
     rule, tls,
 };
 use crate::{
     audit,
-    authority::State,
+    authority::{Portal, State},
     grpc::{Limits, tls::TlsSettings},
     hub::{
         app::{App, Ttl, UsernameForm},
@@ -69,6 +69,10 @@ pub struct Config {
     pub limits: Limits,
     /// Limits of the keys.
     pub seal_limits: SealLimits,
+    /// How calls to vendors go out.
+    pub outbound: crate::outbound::Settings,
+    /// Where LiveAuth is asked.
+    pub portal: Portal,
     /// LiveAuth domains.
     pub domains: Vec<DomainSpec>,
     /// Hub apps.
@@ -183,7 +187,7 @@ impl Config {
             None => Policy::new(self.rules.clone()),
         };
         let policy = policy.map_err(|problem| format!("policy: {problem}"))?;
-        State::new(policy, domains, apps, ring, self.seal_limits)
+        Ok(State::new(policy, domains, apps, ring, self.seal_limits)?.with_portal(self.portal.clone()))
     }
 
     /// Domains and apps as they will serve, but with keys that have no versions.
@@ -267,6 +271,8 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
     };
     let propagation = rotation::propagation(&raw.keyring, poll)?;
     let domains: Vec<_> = raw.liveauth.domains.iter().map(object::domain).collect::<Result<_, _>>()?;
+    let out = outbound::settings(&raw.outbound, folder)?;
+    let portal = outbound::portal(&raw.liveauth, &out)?;
     let config = Config {
         admin: listen::admin_socket(&raw.listen.admin, &unix)?,
         unix,
@@ -285,8 +291,10 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
         journal: raw.journal.enabled.then(|| journal::check(&raw.journal, path)).transpose()?,
         ledger: (!raw.ledger.path.is_empty()).then(|| folder.join(&raw.ledger.path)),
         log: Log { format, level: raw.log.level },
-        limits: limits(&raw.limits)?,
+        limits: Limits { reach: outbound::reach(&out, &portal), ..limits(&raw.limits)? },
         seal_limits: seal_limits(&raw.hub)?,
+        outbound: out,
+        portal,
         domains,
         apps: raw.hub.apps.iter().map(object::app).collect::<Result<_, _>>()?,
         rules: raw.policy.rules.iter().map(rule::read).collect::<Result<_, _>>()?,

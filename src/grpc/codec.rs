@@ -44,6 +44,8 @@ macro_rules! decodable {
 decodable! { usize::MAX =>
     MintHashRequest MintHashResponse VerifyHashRequest VerifyHashResponse
     BatchMintHashResponse BatchVerifyHashResponse
+    TestRequest TestResponse GetStatusRequest GetStatusResponse LoginRequest LoginResponse
+    CompleteInfoRequest CompleteInfoResponse LogoutRequest LogoutResponse
     SealRequest SealResponse OpenRequest OpenResponse VerifyRequest VerifyResponse ResealRequest ResealResponse
     RevokeRequest RevokeResponse ListRevocationsRequest ListRevocationsResponse
     BatchSealResponse BatchOpenResponse BatchVerifyResponse BatchResealResponse

@@ -90,7 +90,7 @@ where
         Ok((form, limits)) => match route {
             Route::Call(op) => match admit(&parts.headers, form, op, limits, &record) {
                 Ok(admitted) => match read(&admitted, body, &session).await {
-                    Ok(message) if op.administers() => {
+                    Ok(message) if op.administers() || op.reaches_out() => {
                         Box::pin(order::place(&admitted, message, &mut record)).await.map(Done::Answered)
                     }
                     Ok(message) if op.waits() => Box::pin(order::wait(admitted, message, &session, &mut record)).await,
@@ -207,7 +207,11 @@ fn admit(headers: &HeaderMap, form: Form, op: Op, limits: Limits, record: &Recor
     // It may have waited for as long as its connection did. Its caller has given up by now, or will have before an
     // answer is there: its other calls wait as long.
     let waited = record.session.lag.wait();
-    let most = if op.administers() { limits.deadline.max(order::DEADLINE) } else { limits.deadline };
+    let most = match op {
+        _ if op.administers() => limits.deadline.max(order::DEADLINE),
+        _ if op.reaches_out() => limits.deadline.max(limits.reach),
+        _ => limits.deadline,
+    };
     let left = asked.unwrap_or(most).min(most);
     let left = left.checked_sub(waited).ok_or(Refusal::DeadlineExceeded)?;
     if limits.is_late(waited, op.makes()) || op.is_batch() && record.session.account.presence.is_behind() {

@@ -59,6 +59,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// From arrival to answer; a caller may ask for less, not for more.
     pub deadline: Duration,
+    /// The same for a call that asks a vendor: what the slowest of them may take, and what is to be done besides.
+    pub reach: Duration,
     /// From accept to a full HTTP/2 preface, or the full header of an HTTP/1.1 request.
     pub handshake: Duration,
     /// TLS handshakes under way at a time on one listener; one more ends the oldest.
@@ -86,6 +88,7 @@ impl Default for Limits {
             connections_per_caller: 256,
             in_flight: 4096,
             deadline: Duration::from_secs(2),
+            reach: Duration::from_secs(7),
             handshake: Duration::from_secs(5),
             handshakes: 128,
             connection_age: (Duration::from_secs(600), Duration::from_secs(1800)),

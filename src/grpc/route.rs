@@ -5,6 +5,7 @@ use crate::audit::Op;
 
 /// The services' full names.
 pub(super) const LIVE_AUTH_SERVICE: &str = "countersign.v1.LiveAuthService";
+pub(super) const LIVE_AUTH_PORTAL_SERVICE: &str = "countersign.v1.LiveAuthPortalService";
 pub(super) const HUB_TOKEN_SERVICE: &str = "countersign.v1.HubTokenService";
 pub(super) const KEY_SERVICE: &str = "countersign.v1.KeyService";
 
@@ -44,6 +45,14 @@ impl Route {
                 "VerifyHash" => Self::Call(Op::VerifyHash),
                 "BatchMintHash" => Self::Call(Op::BatchMintHash),
                 "BatchVerifyHash" => Self::Call(Op::BatchVerifyHash),
+                _ => Self::Unknown,
+            },
+            LIVE_AUTH_PORTAL_SERVICE => match method {
+                "Test" => Self::Call(Op::PortalTest),
+                "GetStatus" => Self::Call(Op::PortalGetStatus),
+                "Login" => Self::Call(Op::PortalLogin),
+                "CompleteInfo" => Self::Call(Op::PortalCompleteInfo),
+                "Logout" => Self::Call(Op::PortalLogout),
                 _ => Self::Unknown,
             },
             HUB_TOKEN_SERVICE => match method {

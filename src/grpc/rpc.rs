@@ -71,7 +71,7 @@ impl<A: Message + Serialize> Reply<A> {
     }
 }
 
-/// Begins the RPC on a request's body, for those that [`Op::administers`] names.
+/// Begins the RPC on a request's body, for those that [`Op::administers`] and [`Op::reaches_out`] name.
 pub(super) fn order(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> Result<Ordered, Fault> {
     let begin = match op {
         Op::CreateKey => begin::<proto::CreateKeyRequest>,
@@ -82,6 +82,11 @@ pub(super) fn order(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) ->
         Op::MarkKeyVersionCompromised => begin::<proto::MarkKeyVersionCompromisedRequest>,
         Op::DestroyKeyVersion => begin::<proto::DestroyKeyVersionRequest>,
         Op::Reload => begin::<proto::ReloadRequest>,
+        Op::PortalTest => begin::<proto::TestRequest>,
+        Op::PortalGetStatus => begin::<proto::GetStatusRequest>,
+        Op::PortalLogin => begin::<proto::LoginRequest>,
+        Op::PortalCompleteInfo => begin::<proto::CompleteInfoRequest>,
+        Op::PortalLogout => begin::<proto::LogoutRequest>,
         _ => return Err(Refusal::UnknownMethod.into()),
     };
     begin(form, exchange, body)
@@ -122,6 +127,11 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         | Op::MarkKeyVersionCompromised
         | Op::DestroyKeyVersion
         | Op::Reload
+        | Op::PortalTest
+        | Op::PortalGetStatus
+        | Op::PortalLogin
+        | Op::PortalCompleteInfo
+        | Op::PortalLogout
         | Op::HealthCheck
         | Op::HealthWatch
         | Op::Reflection

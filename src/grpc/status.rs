@@ -1,7 +1,7 @@
 //! The only place where a refusal becomes a status. Exhaustive: a new refusal does not compile until it is mapped.
 //! Texts come from the refusal and never quote a request.
 
-use std::{error::Error, fmt};
+use std::{collections::HashMap, error::Error, fmt};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -35,7 +35,7 @@ pub(super) fn to_record(status: &Status) -> Option<&Refusal> {
 /// The status of a refusal in other words.
 pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
     let mut details = ErrorDetails::new();
-    details.set_error_info(refusal.reason(), DOMAIN, []);
+    details.set_error_info(refusal.reason(), DOMAIN, metadata(refusal));
     match refusal {
         Refusal::Invalid { field, description } => {
             details.add_bad_request_violation(*field, description.clone());
@@ -49,7 +49,7 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         Refusal::RateLimited { retry_after } | Refusal::Overloaded { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
-        Refusal::Unreserved | Refusal::Unkept | Refusal::Unrecorded => {
+        Refusal::Unreserved | Refusal::Unkept | Refusal::Unrecorded | Refusal::Vendor(_) => {
             details.set_retry_info(refusal.retry_after());
         }
         Refusal::NoRule(_)
@@ -68,6 +68,16 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         | Refusal::Internal => {}
     }
     Status::with_error_details(code(refusal.code()), message, details)
+}
+
+/// What programs want to know besides the reason.
+fn metadata(refusal: &Refusal) -> HashMap<String, String> {
+    let Refusal::Vendor(fault) = refusal else { return HashMap::new() };
+    let mut known = vec![("vendor", fault.vendor.name().to_owned()), ("sent", fault.sent.name().to_owned())];
+    known.extend(fault.http_status.map(|status| ("http_status", status.to_string())));
+    let said = fault.said.as_str();
+    known.extend((!said.is_empty()).then(|| ("vendor_message", said.to_owned())));
+    known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The same, for one item of a batch.
@@ -166,6 +176,7 @@ impl Rejection {
 const fn code(code: audit::Code) -> Code {
     match code {
         audit::Code::Cancelled => Code::Cancelled,
+        audit::Code::Unknown => Code::Unknown,
         audit::Code::InvalidArgument => Code::InvalidArgument,
         audit::Code::DeadlineExceeded => Code::DeadlineExceeded,
         audit::Code::NotFound => Code::NotFound,
@@ -196,7 +207,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{authority::KeysProblem, policy::VerbName};
+    use crate::{
+        authority::{KeysProblem, Said, VendorFault, VendorProblem},
+        outbound::{Fault, Problem, Sent, Vendor},
+        policy::VerbName,
+    };
 
     #[test]
     fn every_refusal_has_its_code_reason_and_domain() {
@@ -225,6 +240,9 @@ mod tests {
             Refusal::Unkept,
             Refusal::NoLedger,
             Refusal::Unrecorded,
+            Refusal::Vendor(vendor(Problem::Unreachable)),
+            Refusal::Vendor(vendor(Problem::Timeout)),
+            Refusal::Vendor(vendor(Problem::Redirect)),
             Refusal::Internal,
         ];
         for refusal in all {
@@ -238,6 +256,22 @@ mod tests {
             assert_eq!(details.retry_info().and_then(|info| info.retry_delay), refusal.retry_after());
             assert_eq!(of_item(&refusal).code, status.code() as i32);
         }
+    }
+
+    fn vendor(problem: Problem) -> VendorFault {
+        VendorFault::of(Vendor::LiveAuth, Fault { sent: Sent::Uncertain, problem })
+    }
+
+    #[test]
+    fn what_a_vendor_said_and_may_have_heard_is_in_the_details_and_not_in_the_text() {
+        let said = Said::new("no such portal", &[]);
+        let fault = VendorFault::answered(Vendor::LiveAuth, VendorProblem::Refused, 403, said, "it refused");
+        let status = recorded(&Refusal::Vendor(fault));
+        let metadata = status.get_error_details().error_info().unwrap().metadata.clone();
+        let known = |name: &str| metadata.get(name).map(String::as_str);
+        assert_eq!((known("vendor"), known("sent")), (Some("liveauth"), Some("answered")));
+        assert_eq!((known("http_status"), known("vendor_message")), (Some("403"), Some("no such portal")));
+        assert!(!status.message().contains("portal"), "{}", status.message());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     crypto::{frame::DecimalPair, mac::TAG_LEN},
     keyring::{Key, State, Unreserved, Version},
     liveauth::domain::{Domain, MAX_TTL_CEILING},
-    policy::{Permit, verb},
+    policy::{Permit, Verb, verb},
     verdict::{Hint, Hints, Verdict},
 };
 
@@ -163,6 +163,17 @@ pub enum MintProblem {
 /// On an expiry before 1970, which [`expiry`] never gives.
 pub fn mint(
     permit: &Permit<'_, verb::Mint>,
+    key: &Key,
+    client: ClientId,
+    expires: UnixSeconds,
+    now: UnixSeconds,
+) -> Result<Minted, MintProblem> {
+    mint_for(permit, key, client, expires, now)
+}
+
+/// The same for whatever else a hash is made for here: only a permit to mint gives the hash to who asks.
+pub(super) fn mint_for<V: Verb>(
+    permit: &Permit<'_, V>,
     key: &Key,
     client: ClientId,
     expires: UnixSeconds,

@@ -34,7 +34,6 @@ const DURATION: (&str, &str) =
 pub(super) struct Calls(ThreadLocal<Mutex<Tally>>);
 
 /// The counts of one thread.
-#[derive(Default)]
 struct Tally {
     requests: Series,
     items: Series,
@@ -43,7 +42,6 @@ struct Tally {
 }
 
 /// Counts by operation, outcome and key; bounded like the labels are.
-#[derive(Default)]
 struct Series([Vec<(&'static str, ByKey)>; Op::ALL.len()]);
 
 /// A tree: its few and short names are compared sooner than hashed.
@@ -117,6 +115,20 @@ impl Calls {
         let mut sum = 0;
         self.each(|tally| sum += tally.quoted);
         family(QUOTED.0, QUOTED.1, MetricType::COUNTER, vec![counter(Vec::new(), sum)])
+    }
+}
+
+// Arrays so long have no defaults of their own.
+impl Default for Tally {
+    fn default() -> Self {
+        let times = [Times::default(); Op::ALL.len()];
+        Self { requests: Series::default(), items: Series::default(), quoted: 0, times }
+    }
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Vec::new()))
     }
 }
 

@@ -9,6 +9,12 @@ pub enum VerbName {
     Mint,
     /// Judge hashes and tokens, without seeing payloads.
     Verify,
+    /// Have LiveAuth asked what changes nothing.
+    PortalRead,
+    /// Have users log in to portals by LiveAuth.
+    PortalLogin,
+    /// Have credentials removed by LiveAuth.
+    PortalLogout,
     /// Seal Hub auth tokens.
     Seal,
     /// Open Hub auth tokens and see payloads.
@@ -31,9 +37,12 @@ pub enum VerbName {
 
 impl VerbName {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Mint,
         Self::Verify,
+        Self::PortalRead,
+        Self::PortalLogin,
+        Self::PortalLogout,
         Self::Seal,
         Self::Open,
         Self::Reseal,
@@ -51,6 +60,9 @@ impl VerbName {
         match self {
             Self::Mint => "mint",
             Self::Verify => "verify",
+            Self::PortalRead => "portal_read",
+            Self::PortalLogin => "portal_login",
+            Self::PortalLogout => "portal_logout",
             Self::Seal => "seal",
             Self::Open => "open",
             Self::Reseal => "reseal",
@@ -72,7 +84,13 @@ impl VerbName {
     /// Whether it can be asked of a domain.
     #[must_use]
     pub const fn is_for_domains(self) -> bool {
-        matches!(self, Self::Mint | Self::Verify)
+        matches!(self, Self::Mint | Self::Verify) || self.is_for_portals()
+    }
+
+    /// Whether it has LiveAuth asked for something.
+    #[must_use]
+    pub const fn is_for_portals(self) -> bool {
+        matches!(self, Self::PortalRead | Self::PortalLogin | Self::PortalLogout)
     }
 
     /// Whether it can be asked of an app.
@@ -143,6 +161,12 @@ pub mod verb {
         Mint,
         /// Judge hashes and tokens.
         Verify,
+        /// Have LiveAuth asked what changes nothing.
+        PortalRead,
+        /// Have users log in to portals.
+        PortalLogin,
+        /// Have credentials removed.
+        PortalLogout,
         /// Seal tokens.
         Seal,
         /// Open tokens.

@@ -71,7 +71,7 @@ pub fn contradict(rules: &[Rule]) -> bool {
 
 fn objects<'r>(rule: &'r Rule, verb: &str, kind: Kind) -> &'r [String] {
     match (kind, verb) {
-        (Kind::Domain, "mint" | "verify") => &rule.domains,
+        (Kind::Domain, "mint" | "verify" | "portal_read" | "portal_login" | "portal_logout") => &rule.domains,
         (Kind::App, "verify" | "seal" | "open" | "reseal" | "revoke") => &rule.apps,
         (Kind::Key, "admin") => &rule.keys,
         _ => &[],

@@ -7,7 +7,8 @@ use proptest::{collection::vec, option::weighted, prelude::*, sample::select};
 
 use crate::model::{self, Kind, Question};
 
-const VERBS: [&str; 7] = ["mint", "verify", "seal", "open", "reseal", "revoke", "admin"];
+const VERBS: [&str; 10] =
+    ["mint", "verify", "portal_read", "portal_login", "portal_logout", "seal", "open", "reseal", "revoke", "admin"];
 
 /// Few names, so that patterns meet.
 fn segments(least: usize) -> impl Strategy<Value = String> {
@@ -96,6 +97,9 @@ fn permitted(policy: &Policy, caller: &Caller, verb: VerbName, object: Object<'_
     match verb {
         VerbName::Mint => by!(Mint),
         VerbName::Verify => by!(Verify),
+        VerbName::PortalRead => by!(PortalRead),
+        VerbName::PortalLogin => by!(PortalLogin),
+        VerbName::PortalLogout => by!(PortalLogout),
         VerbName::Seal => by!(Seal),
         VerbName::Open => by!(Open),
         VerbName::Reseal => by!(Reseal),

@@ -17,7 +17,12 @@ use crate::harness::{CHECK, MINT, Running, framed, limits};
 async fn health_is_told_for_each_service_and_as_a_whole() {
     let running = Running::start(limits());
     let mut client = HealthClient::new(running.channel().await);
-    let names = ["", "countersign.v1.LiveAuthService", "countersign.v1.HubTokenService"];
+    let names = [
+        "",
+        "countersign.v1.LiveAuthService",
+        "countersign.v1.LiveAuthPortalService",
+        "countersign.v1.HubTokenService",
+    ];
     let request = |service: &str| HealthCheckRequest { service: service.to_owned() };
     let mut watch = client.watch(request("")).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
@@ -62,7 +67,12 @@ async fn reflection_lists_the_services_in_both_versions_and_only_where_it_is_on(
     let running = Running::start(limits());
     let v1 = services_by!(v1, running).unwrap();
     let v1alpha = services_by!(v1alpha, running).unwrap();
-    for name in ["countersign.v1.LiveAuthService", "countersign.v1.HubTokenService", "grpc.health.v1.Health"] {
+    for name in [
+        "countersign.v1.LiveAuthService",
+        "countersign.v1.LiveAuthPortalService",
+        "countersign.v1.HubTokenService",
+        "grpc.health.v1.Health",
+    ] {
         assert!(v1.iter().any(|n| n == name) && v1alpha.iter().any(|n| n == name), "{name}: {v1:?} {v1alpha:?}");
     }
     running.stop().await;

@@ -6,9 +6,10 @@ use std::fmt;
 use zeroize::Zeroize as _;
 
 use super::generated::{
-    ExplainTokenRequest, ImportKeyVersionRequest, Label, MintHashResponse, OpenRequest, OpenResponse, ResealRequest,
-    ResealResponse, RevokeRequest, RotateKeyRequest, SealRequest, SealResponse, TokenClaims, VerifyHashRequest,
-    VerifyRequest, revoke_request::What, verify_hash_request::Origin,
+    CompleteInfoRequest, CompleteInfoResponse, ExplainTokenRequest, GetStatusResponse, ImportKeyVersionRequest, Label,
+    LoginResponse, MintHashResponse, OpenRequest, OpenResponse, ResealRequest, ResealResponse, RevokeRequest,
+    RotateKeyRequest, SealRequest, SealResponse, TokenClaims, VerifyHashRequest, VerifyRequest, revoke_request::What,
+    verify_hash_request::Origin,
 };
 
 /// Stands in for bytes that must not be shown.
@@ -55,6 +56,38 @@ impl fmt::Debug for Origin {
             Self::Domain(domain) => f.debug_tuple("Domain").field(domain).finish(),
             Self::Referer(referer) => f.debug_tuple("Referer").field(&hidden(referer)).finish(),
         }
+    }
+}
+
+impl fmt::Debug for GetStatusResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetStatusResponse")
+            .field("signed", &self.signed)
+            .field("is_profile", &self.is_profile)
+            .field("name", &hidden_option(self.name.as_ref()))
+            .field("picture", &hidden_option(self.picture.as_ref()))
+            .finish()
+    }
+}
+
+impl fmt::Debug for LoginResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginResponse").field("url", &hidden(&self.url)).field("token", &hidden(&self.token)).finish()
+    }
+}
+
+impl fmt::Debug for CompleteInfoRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompleteInfoRequest")
+            .field("domain", &self.domain)
+            .field("token", &hidden(&self.token))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CompleteInfoResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CompleteInfoResponse(<{} credentials>)", self.credentials.len())
     }
 }
 
@@ -255,6 +288,10 @@ mod tests {
             format!("{presented:?} {opened:?} {minted:?} {verify:?}"),
             format!("{:?}", BatchOpenResult { result: Some(result) }),
             format!("{:?}", SealResponse { auth: "PLANTED".into(), ..SealResponse::default() }),
+            format!("{:?}", LoginResponse { url: "PLANTED".into(), token: "PLANTED".into() }),
+            format!("{:?}", CompleteInfoRequest { token: "PLANTED".into(), ..CompleteInfoRequest::default() }),
+            format!("{:?}", CompleteInfoResponse { credentials: [("PLANTED".into(), "PLANTED".into())].into() }),
+            format!("{:?}", GetStatusResponse { name: Some("PLANTED".into()), ..GetStatusResponse::default() }),
             format!("{:?}", ResealResponse { auth: "PLANTED".into(), ..ResealResponse::default() }),
         ];
         for text in shown {

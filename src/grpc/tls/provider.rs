@@ -1,31 +1,42 @@
 //! The one cryptographic provider of TLS: AWS-LC, TLS 1.3 suites alone, the post-quantum hybrid X25519MLKEM768 first
-//! (draft-ietf-tls-ecdhe-mlkem). Every configuration names it; nothing here relies on what a process has by default.
+//! (draft-ietf-tls-ecdhe-mlkem). Every configuration names it; nothing here relies on what a process has by default. By
+//! default it has the same with the suites of TLS 1.2 besides, for calls to vendors, whose servers are what they are.
 
 use std::sync::{Arc, LazyLock};
 
-use rustls::crypto::{
-    CryptoProvider,
-    aws_lc_rs::{self, kx_group},
+use rustls::{
+    ProtocolVersion,
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{self, kx_group},
+    },
 };
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
-    Arc::new(CryptoProvider {
+    let mut ours = of_both_versions();
+    ours.cipher_suites.retain(|suite| suite.version().version == ProtocolVersion::TLSv1_3);
+    Arc::new(ours)
+});
+
+fn of_both_versions() -> CryptoProvider {
+    CryptoProvider {
         kx_groups: vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1],
         ..aws_lc_rs::default_provider()
-    })
-});
+    }
+}
 
 /// Ours.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// Makes ours the default of the process, so that a library which asks for the default gets it too.
+/// Makes ours, with TLS 1.2, the default of the process: what a library gets that asks for the default, as the one that calls
+/// vendors does.
 ///
 /// # Errors
 /// Another one is there already: two providers are at work in this process.
 pub fn claim_provider() -> Result<(), String> {
-    match CryptoProvider::clone(&PROVIDER).install_default() {
+    match of_both_versions().install_default() {
         Ok(()) => Ok(()),
         Err(_) if CryptoProvider::get_default().is_some_and(|there| same(there, &PROVIDER)) => Ok(()),
         Err(_) => {
@@ -43,7 +54,7 @@ fn same(one: &CryptoProvider, other: &CryptoProvider) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{NamedGroup, ProtocolVersion};
+    use rustls::NamedGroup;
 
     use super::*;
 

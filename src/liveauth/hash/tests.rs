@@ -46,7 +46,7 @@ fn policy(max_ttl: Option<i64>) -> Policy {
     .unwrap()
 }
 
-fn may<V: crate::policy::Verb>(policy: &Policy) -> Permit<'_, V> {
+fn may<V: Verb>(policy: &Policy) -> Permit<'_, V> {
     policy.permit(&Caller::parse("uid:1").unwrap(), Object::Domain("jobs.example.com")).unwrap()
 }
 

@@ -16,6 +16,7 @@ mod host;
 mod http2;
 mod hub_token;
 mod key;
+mod later;
 mod limit;
 pub mod listen;
 mod liveauth;

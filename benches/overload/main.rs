@@ -1,7 +1,7 @@
 //! What the service does with more than it can do.
 //!
 //! `cargo bench --bench overload [-- --rounds N] [--check] [--binary PATH]`, as root (callers are told apart by their
-//! uid), on Linux with two cores or more, with `taskset` and with ghz (`go install
+//! uid), on Linux with two cores or more, with `taskset`, `chrt` and ghz (`go install
 //! github.com/bojand/ghz/cmd/ghz@v0.120.0`) on the path. The service has core 0 for itself, all callers share core 1.
 //! Each round does everything once; medians over the rounds are shown, with the extremes. With `--check` it ends with 1
 //! where a median misses its bound.

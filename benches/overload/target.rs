@@ -69,11 +69,12 @@ impl Target {
         at_of(self, "sock/countersign.sock")
     }
 
-    /// Starts a flood as this user; it prints its outcome when it is over. A modest one yields to other callers on its
-    /// core, so that what they feel of it is the service's doing.
+    /// Starts a flood as this user; it prints its outcome when it is over. A modest one runs when no other caller on its
+    /// core wants to, and is put aside at once for one that does, so that what they feel of it is the service's doing.
     pub fn flood(&self, uid: u32, connections: usize, streams: usize, rate: Option<f64>, modest: bool) -> Child {
-        let mut flood = on_core(CALLERS_CORE, Path::new("nice"));
-        flood.args(["-n", if modest { "10" } else { "0" }]).arg(self.copy_of_this()).arg("--flood").arg(self.socket());
+        let mut flood = on_core(CALLERS_CORE, Path::new("chrt"));
+        flood.args([if modest { "--idle" } else { "--other" }, "0"]).arg(self.copy_of_this());
+        flood.arg("--flood").arg(self.socket());
         flood.args([connections.to_string(), streams.to_string(), rate.map_or("all".into(), |rate| rate.to_string())]);
         flood.uid(uid).gid(uid).stdout(Stdio::piped()).spawn().unwrap()
     }

@@ -110,6 +110,13 @@ impl Shared {
         }
     }
 
+    /// Has the writer look although this thread goes on. Where the writer has no core to itself, a thread that does not
+    /// rest would keep it waiting for as long as the system lets it run.
+    fn wake_now(&self) {
+        self.wake_writer();
+        thread::yield_now();
+    }
+
     fn wake_watch(&self) {
         if !self.watching.load(Ordering::Relaxed)
             && !self.watching.swap(true, Ordering::AcqRel)
@@ -130,10 +137,7 @@ impl Shared {
             self.wake_writer();
         })?;
         if wake {
-            self.wake_writer();
-            // Where the writer has no core to itself, a thread that does not rest would keep it waiting for as long as
-            // the system lets it run.
-            thread::yield_now();
+            self.wake_now();
         }
         self.wake_watch();
         Ok(receipt)
@@ -261,6 +265,13 @@ impl Journal {
     pub fn rest(&self) {
         if self.shared.lanes.get().is_some_and(|lane| lane.has_fresh()) {
             self.shared.wake_writer();
+        }
+    }
+
+    /// This thread has done a turn of calls, and may go on with others before it comes to rest.
+    pub fn turn(&self) {
+        if self.shared.lanes.get().is_some_and(|lane| lane.turn()) {
+            self.shared.wake_now();
         }
     }
 

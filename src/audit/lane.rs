@@ -26,6 +26,10 @@ const QUEUE_BYTES: usize = 4 << 20;
 /// so that nobody's record waits for those of a greedy caller, however many those are.
 const ENOUGH: u64 = 96;
 
+/// Turns of calls after which the writer is woken for what they have left, although the thread has not come to rest and
+/// there is less than that: about half a millisecond, where most calls leave no record.
+const TURNS: u64 = 4;
+
 /// The record of a call was not accepted, or not in time: its answer must not be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unrecorded;
@@ -43,6 +47,8 @@ pub(super) struct Lane {
     pub(super) attended: AtomicBool,
     /// Records queued since the writer last looked.
     fresh: AtomicU64,
+    /// Turns of calls that the thread has done since then.
+    turns: AtomicU64,
     held: Mutex<Held>,
 }
 
@@ -116,6 +122,15 @@ impl Lane {
         self.fresh.load(Ordering::Relaxed) > 0
     }
 
+    /// The thread has done a turn of calls; whether the writer should be woken now.
+    pub(super) fn turn(&self) -> bool {
+        if !self.has_fresh() {
+            self.turns.store(0, Ordering::Relaxed);
+            return false;
+        }
+        self.turns.fetch_add(1, Ordering::Relaxed) + 1 == TURNS
+    }
+
     /// Takes what is queued in exchange for an empty queue; gives the number that the next record will have. Nothing
     /// where nothing is queued.
     pub(super) fn take(&self, spare: &mut Queue) -> Option<u64> {
@@ -126,6 +141,7 @@ impl Lane {
         let mut held = self.held();
         std::mem::swap(&mut held.queue, spare);
         self.fresh.store(0, Ordering::Relaxed);
+        self.turns.store(0, Ordering::Relaxed);
         Some(held.next)
     }
 

@@ -134,10 +134,7 @@ fn settle(done: Result<Done, Fault>, session: &Arc<Session>, in_grpc: bool, requ
         })),
         Err(fault) => match fault.hold() {
             None => Begun::Answered(named(of_fault(fault, in_grpc), request_id)),
-            Some(hold) => Begun::Waiting(Box::pin(async move {
-                tokio::time::sleep(hold).await;
-                named(of_fault(fault, in_grpc), request_id)
-            })),
+            Some(hold) => Begun::Later(hold, named(of_fault(fault, in_grpc), request_id)),
         },
     }
 }

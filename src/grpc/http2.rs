@@ -28,6 +28,7 @@ use tokio::{
 use super::{
     answer::{self, Answer, AnswerBody},
     front::{self, Begun, Held},
+    later::Later,
     limit::Limits,
     route::Route,
     session::Session,
@@ -63,6 +64,8 @@ pub(super) struct Connection<I> {
     linger: Option<Pin<Box<Sleep>>>,
     /// What waits for the journal, in the order in which it came.
     held: VecDeque<(Held, SendResponse<Bytes>)>,
+    /// What is held back.
+    later: Later,
 }
 
 /// A request on its way in.
@@ -140,7 +143,15 @@ where
         .max_send_buffer_size(SEND_BUFFER)
         .handshake(io)
         .await?;
-    Ok(Connection { h2, session, arrived: Vec::new(), coming: Vec::new(), linger: None, held: VecDeque::new() })
+    Ok(Connection {
+        h2,
+        session,
+        arrived: Vec::new(),
+        coming: Vec::new(),
+        linger: None,
+        held: VecDeque::new(),
+        later: Later::new(),
+    })
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
@@ -199,6 +210,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
                 return true;
             }
             Begun::Held(held) => self.held.push_back((held, respond)),
+            Begun::Later(hold, answer) => self.later.keep(hold, (answer, respond, is_head)),
             Begun::Waiting(answer) => drop(tokio::spawn(finish(answer, respond, is_head))),
         }
         false
@@ -236,7 +248,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         }
     }
 
-    /// Sends what the journal has decided; whether there is something to send.
+    /// Sends what the journal has decided, and what has been held back for long enough; whether there is something to send.
     fn release(&mut self, context: &mut Context<'_>) -> bool {
         let mut sent = false;
         // One that waits behind another is decided after it, so to be woken for the first will do.
@@ -247,6 +259,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
                 sent = true;
                 send(answer, respond, false);
             }
+        }
+        for (answer, respond, is_head) in self.later.take(context) {
+            sent = true;
+            send(answer, respond, is_head);
         }
         sent
     }
@@ -270,6 +286,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Future for Connection<I> {
             sent |= self.release(context);
             if !sent {
                 self.hurry(context);
+                self.session.end_turn();
                 return Poll::Pending;
             }
         }

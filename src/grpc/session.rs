@@ -118,6 +118,13 @@ impl Session {
         let transport = Arc::clone(transport);
         Arc::new(Self { transport, caller, gate, account, ids: RequestIds::new(), lag: Arc::default() })
     }
+
+    /// A connection has done what it can for now, and others may go on: the journal hears of it.
+    pub(super) fn end_turn(&self) {
+        if let Some(journal) = self.transport.authority.0.journal() {
+            journal.turn();
+        }
+    }
 }
 
 /// One call with all of its message, while a use case works on it. It is not for other threads, nor to be held across

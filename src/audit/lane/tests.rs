@@ -111,6 +111,18 @@ fn refusals_are_forgotten_with_the_last_receipt_that_asks_for_them() {
 }
 
 #[test]
+fn a_thread_that_goes_on_has_its_records_written_after_some_turns() {
+    let lane = Arc::new(Lane::default());
+    assert!((0..10).all(|_| !lane.turn()), "there is nothing to write");
+    drop(push(&lane));
+    let woken: Vec<bool> = (0..6).map(|_| lane.turn()).collect();
+    assert_eq!(woken, [false, false, false, true, false, false]);
+    lane.take(&mut Queue::default());
+    drop(push(&lane));
+    assert!(!lane.turn(), "it is counted from the last writing on");
+}
+
+#[test]
 fn a_full_queue_takes_no_more_until_it_is_taken() {
     let lane = Arc::new(Lane::default());
     let big = |tail: &mut Vec<u8>| tail.resize(tail.len() + QUEUE_BYTES, b'x');

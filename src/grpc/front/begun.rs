@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,6 +22,8 @@ use crate::{
 pub(in crate::grpc) enum Begun {
     /// To the end.
     Answered(Answer),
+    /// To the end, but it is held back for so long.
+    Later(Duration, Answer),
     /// To its record, which is all that its answer waits for.
     Held(Held),
     /// To something else that it waits for.
@@ -32,6 +35,10 @@ impl Begun {
     pub(in crate::grpc) async fn finish(self) -> Answer {
         match self {
             Self::Answered(answer) => answer,
+            Self::Later(hold, answer) => {
+                tokio::time::sleep(hold).await;
+                answer
+            }
             Self::Held(held) => held.await,
             Self::Waiting(answer) => answer.await,
         }

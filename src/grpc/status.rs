@@ -50,7 +50,9 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
             details.set_retry_info(Some(*retry_after));
         }
         Refusal::Unreserved | Refusal::Unkept | Refusal::Unrecorded | Refusal::Vendor(_) => {
-            details.set_retry_info(refusal.retry_after());
+            if let after @ Some(_) = refusal.retry_after() {
+                details.set_retry_info(after);
+            }
         }
         Refusal::NoRule(_)
         | Refusal::UnknownDomain

@@ -200,9 +200,11 @@ impl Service {
 
     pub fn post_raw(&self, method: &str, body: &[u8]) -> (u16, Value) {
         let service = if method.ends_with("Hash") { "LiveAuthService" } else { "HubTokenService" };
+        // Those of other services are named whole.
+        let method = if method.contains('/') { method.to_owned() } else { format!("{service}/{method}") };
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         let head = format!(
-            "POST /countersign.v1.{service}/{method} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "POST /countersign.v1.{method} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).unwrap();
@@ -298,7 +300,8 @@ pub fn detail_text(error: &Value, name: &str) -> String {
     String::from_utf8_lossy(&detail(error, name)).into_owned()
 }
 
-fn detail(error: &Value, name: &str) -> Vec<u8> {
+/// The bytes of a detail of a Connect error.
+pub fn detail(error: &Value, name: &str) -> Vec<u8> {
     let details = error["details"].as_array().cloned().unwrap_or_default();
     let found = details.iter().find(|detail| detail["type"] == name);
     found.map(|detail| unbase64(detail["value"].as_str().unwrap())).unwrap_or_default()

@@ -38,6 +38,7 @@ pub mod tls;
 mod turns;
 mod verdicts;
 mod worker;
+mod write_through;
 
 pub use limit::Limits;
 pub use listen::Listener;

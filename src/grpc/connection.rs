@@ -24,7 +24,8 @@ use super::{
     front, http2,
     limit::Limits,
     session::Session,
-    turns::{self, Lag, write_through},
+    turns::{self, Lag},
+    write_through::write_through,
 };
 
 /// What an HTTP/2 connection starts with (RFC 9113, section 3.4).

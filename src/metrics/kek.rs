@@ -11,6 +11,8 @@ pub enum KekFound {
     Well,
     /// Well, with another key than that.
     Changed,
+    /// Well, but it names one key when it is asked, and another when it wraps.
+    Contrary,
     /// Not to be reached, or not well.
     Unwell,
 }
@@ -31,7 +33,7 @@ impl KekMetrics {
         .expect("the name is well-formed");
         let due = IntGauge::new(
             "countersign_kek_rewrap_due",
-            "1 where the KMS plugin has changed its key, and the keyring is still wrapped with the one before.",
+            "1 where the KMS plugin wraps with another key, by what it says, than the keyring is wrapped with.",
         )
         .expect("the name is well-formed");
         let checks = IntCounterVec::new(
@@ -42,7 +44,7 @@ impl KekMetrics {
         register(registry, healthy.clone());
         register(registry, due.clone());
         register(registry, checks.clone());
-        for result in ["well", "changed", "unwell"] {
+        for result in ["well", "changed", "contrary", "unwell"] {
             checks.with_label_values(&[result]);
         }
         // What is no plugin is not asked.
@@ -55,12 +57,13 @@ impl KekMetrics {
         let result = match found {
             KekFound::Well => "well",
             KekFound::Changed => "changed",
+            KekFound::Contrary => "contrary",
             KekFound::Unwell => "unwell",
         };
         self.checks.with_label_values(&[result]).inc();
         self.healthy.set((found != KekFound::Unwell).into());
         if found != KekFound::Unwell {
-            self.due.set((found == KekFound::Changed).into());
+            self.due.set(matches!(found, KekFound::Changed | KekFound::Contrary).into());
         }
     }
 }

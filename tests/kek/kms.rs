@@ -103,7 +103,15 @@ fn a_start_waits_for_a_plugin_that_starts_beside_it() {
         std::thread::sleep(Duration::from_millis(5));
     }
     plugin.stop();
-    std::thread::sleep(Duration::from_millis(300));
+    // Somebody else is there now, who hangs up: a sign that it asks on.
+    let socket = place.path("kms.sock");
+    fs::remove_file(&socket).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for _ in 0..2 {
+        drop(listener.accept().unwrap());
+    }
+    drop(listener);
+    fs::remove_file(&socket).unwrap();
     assert!(child.try_wait().unwrap().is_none(), "it did not wait");
     plugin.told("");
     plugin.restart();
@@ -230,6 +238,33 @@ fn a_plugin_that_changes_its_key_is_followed_by_a_service_that_may_write_its_key
     works(&service);
     plugin.told("key_id=key-9\n");
     await_metric(&service, "countersign_kek_rewrap_due", "0");
+}
+
+#[test]
+fn a_plugin_that_names_another_key_than_it_wraps_with_is_told_of_once_and_not_asked_for_ever() {
+    let Some((place, plugin)) = Place::with_plugin() else { return };
+    place.fill(&BY);
+    place.configure(&BY, "writable = true\n");
+    let command = place.serving(&BY);
+    let service = Service::start_by(place.dir, command);
+    let wrapped = plugin.asked("encrypt");
+    plugin.told("key_id=key-2\nencrypt_key_id=key-1\n");
+    service.await_log("names another key when it does", 1);
+    // Each look that finds it so is counted; an attempt is made at the first of them, the third, the sixth, the eleventh.
+    let contrary = || metric(&service, "countersign_kek_checks_total{result=\"contrary\"}").parse::<usize>().unwrap();
+    let begin = std::time::Instant::now();
+    while contrary() < 6 {
+        assert!(begin.elapsed() < crate::service::PATIENCE, "{}", contrary());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (attempts, looks) = (plugin.asked("encrypt") - wrapped, contrary());
+    assert!(attempts >= 3 && 2 * attempts <= looks + 1, "{attempts} attempts in {looks} looks");
+    assert_eq!(service.log().matches("names another key when it does").count(), 1);
+    assert_eq!(metric(&service, "countersign_kek_rewrap_due"), "1");
+    works(&service);
+    plugin.told("key_id=key-2\n");
+    await_metric(&service, "countersign_kek_rewrap_due", "0");
+    service.await_log("all is well again", 1);
 }
 
 #[test]

@@ -98,6 +98,9 @@ func (p *plugin) Encrypt(ctx context.Context, uid string, data []byte) (*service
 		return nil, err
 	}
 	keyID := settings["key_id"]
+	if other, found := settings["encrypt_key_id"]; found {
+		keyID = other
+	}
 	aead, err := p.aead(keyID)
 	if err != nil {
 		return nil, err

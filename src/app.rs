@@ -266,7 +266,7 @@ async fn serve(
     announce(&endpoints);
 
     doors.show(&metrics);
-    idle::give_back_the_start();
+    let idling = tokio::spawn(idle::give_back_the_start());
     let keeper = kek::watch(&config, &metrics, &readiness);
     let reloader = Arc::new(Mutex::new(reloader));
     let (reloads, mut ordered) = mpsc::unbounded_channel();
@@ -326,6 +326,7 @@ async fn serve(
     // Probes and scrapers are answered while calls finish, so that the drain can be watched.
     server.drain(config.drain).await;
     web.abort();
+    idling.abort();
     // What has been asked of a vendor is read and put on record, also where its caller has left.
     authority.outbound().into_iter().for_each(|outbound| outbound.close(config.limits.reach));
     if let Some(keeper) = keeper {

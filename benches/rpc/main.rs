@@ -56,8 +56,8 @@ async fn compare(rounds: usize, wanted: &str) {
     let one_runtime = Server::this("--one-runtime");
     let ours = Server::countersign(false);
     let ready = ours.ready;
-    // It gives back what only its start needed just after it says that it is ready.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // It gives back what only its start needed just after it says that it is ready, and once more two seconds later.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let idle = ours.resident();
     let (token, hash) = (ours.token().await, ours.minted().await);
     let recording = Server::countersign(true);

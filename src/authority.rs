@@ -23,9 +23,9 @@ pub use answer::{
     Batch, Claims, Cut, JudgedHash, JudgedToken, ListRevocations, Listed, MintHash, MintedHash, OpenedToken, Origin,
     Present, ResealedToken, Revocation, Revoke, Seal, SealedToken, VerifyHash,
 };
-pub use custody::{Changed, Custody, Edit, Edited, Keeper, KeysProblem, Order, Task, stopping};
+pub use custody::{Changed, Custody, Edit, Edited, Keeper, KeysProblem, Order, Task, still_needed, stopping};
 pub use explain::{ExplainedToken, TokenFacts, TokenTimes};
-pub use keys::{KeyShown, KeysShown, VersionShown};
+pub use keys::{KeyShown, KeysShown, UsageLedger, VersionShown};
 pub use portal::{LoggedIn, Portal, PortalCall, PortalLevel, PortalLink, PortalStatus, UnknownLevel};
 pub use refusal::Refusal;
 pub use state::{KeyringSeen, State};
@@ -37,7 +37,7 @@ pub use crate::{
         revocation::Kind as RevocationKind,
         token::{Check, Checked, Outcome as CheckOutcome, PayloadKind},
     },
-    keyring::{KeyKind, State as KeyState},
+    keyring::{Destruction, Evidence, KeyKind, NEVER, Span, State as KeyState},
     liveauth::hash::Validity,
 };
 

@@ -91,6 +91,12 @@ pub enum Output {
     Json,
 }
 
+/// Where a service's socket is, if nobody says otherwise.
+const ADDRESS: &str = "unix:/run/countersign/countersign.sock";
+
+/// Where its admin socket is.
+const ADMIN_ADDRESS: &str = "unix:/run/countersign/admin.sock";
+
 /// Where the service is, and how to print what it answers.
 #[derive(Args)]
 struct ClientArgs {
@@ -98,7 +104,7 @@ struct ClientArgs {
     #[arg(
         long,
         env = "COUNTERSIGN_ADDRESS",
-        default_value = "unix:/run/countersign/countersign.sock",
+        default_value = ADDRESS,
         value_name = "ADDRESS"
     )]
     address: String,

@@ -22,7 +22,10 @@ pub use expected::Expected;
 pub use rotation::{Interval, interval_of};
 pub use typed::{AppSpec, Config, DomainSpec, Landlock, Log, LogFormat};
 
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{crypto::digest, keystore::Location};
 
@@ -81,6 +84,8 @@ pub struct KeyringHome {
     pub require_mlock: bool,
     /// Seconds from the staging of a new version to its use, where nobody says otherwise.
     pub propagation: i64,
+    /// Where the ledger lies, if there is to be one.
+    pub ledger: Option<PathBuf>,
 }
 
 /// The keyring of this configuration.
@@ -89,8 +94,8 @@ pub struct KeyringHome {
 /// What is wrong with the file, in one line.
 pub fn keyring_home(path: &Path) -> Result<KeyringHome, String> {
     let config = Config::load(path).map_err(|error| error.to_string())?;
-    let Config { keyring: location, require_mlock, propagation, .. } = config;
-    Ok(KeyringHome { location, require_mlock, propagation })
+    let Config { keyring: location, require_mlock, propagation, ledger, .. } = config;
+    Ok(KeyringHome { location, require_mlock, propagation, ledger })
 }
 
 #[cfg(test)]

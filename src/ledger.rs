@@ -7,6 +7,7 @@
 //! memory is what is kept, never more, so that processes on one ledger agree and a restart changes nothing.
 
 mod binding;
+mod glance;
 mod home;
 mod receipt;
 mod sqlite;
@@ -14,6 +15,7 @@ mod usage;
 mod writer;
 
 pub use binding::Binding;
+pub use glance::{Glance, glance};
 pub use home::{Change, Home, Kept, Known, Loaded, News, Page, Trouble, UsageRow, Use, Wanted};
 pub use receipt::{Receipt, Unkept};
 pub use usage::{Name, by_version};
@@ -47,14 +49,16 @@ use crate::{
 
 /// How long a change may take before whoever asked for it is told that it was not made.
 pub const WAIT: Duration = Duration::from_secs(1);
-/// Changes and questions that may wait.
-const QUEUE: usize = 16_384;
+/// Changes and questions that may wait. Their places are taken at the start, so they are kept small.
+const QUEUE: usize = writer::GROUP;
+const _: () = assert!(size_of::<Message>() <= 24);
 /// How long a clean stop waits for the last changes.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// An open ledger, and the thread that keeps it.
 pub struct Ledger {
     id: String,
+    path: String,
     shared: Arc<Shared>,
     users: Vec<(String, u64)>,
     outbox: mpsc::SyncSender<Message>,
@@ -160,20 +164,26 @@ impl Ledger {
             damage: OnceLock::new(),
         });
         shared.count(&shared.denied.load());
-        let pace = Pace::new(now, Instant::now());
+        let (pace, path) = (Pace::new(now, Instant::now()), home.place());
         let writer = Writer { home, shared: Arc::clone(&shared), inbox, clock, pace };
         spawn("ledger", move || {
             writer.run();
             // Nobody waits for an end that took too long.
             let _ = end.send(());
         })?;
-        Ok(Self { id, shared, users: loaded.users, outbox, ended: Mutex::new(Some(ended)) })
+        Ok(Self { id, path, shared, users: loaded.users, outbox, ended: Mutex::new(Some(ended)) })
     }
 
     /// The random name of this ledger, 32 hexadecimal digits; the same for its whole life.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// What is revoked at this moment. Reading takes no lock, and holds up nobody.
@@ -311,7 +321,7 @@ impl Ledger {
     fn keep(&self, change: Change) -> Receipt {
         let ticket = Arc::new(Ticket::default());
         let receipt = Receipt::of(&ticket);
-        if self.outbox.try_send(Message::Change(change, ticket)).is_ok() {
+        if self.outbox.try_send(Message::Change(Box::new(change), ticket)).is_ok() {
             return receipt;
         }
         self.shared.counters.failures.fetch_add(1, Ordering::Relaxed);

@@ -34,6 +34,9 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// Seconds by which an activation time may have passed and still means "now": who orders a change computes it before.
+const JUST_PASSED: i64 = 5;
+
 /// Where the answer to an ordered reload goes: the keyring's generation, or why what the files hold is not taken.
 pub(super) type ReloadOrder = oneshot::Sender<Result<u64, String>>;
 
@@ -142,8 +145,8 @@ impl Keeper for Custodian {
     }
 }
 
-/// Makes the change on disk. Where the order says nothing, a version is staged `propagation` seconds ahead; the sample secret
-/// is welcome in `dev` alone.
+/// Makes the change on disk. Where the order says nothing, a version is staged `propagation` seconds ahead; a time that has
+/// only just passed means now. The sample secret is welcome in `dev` alone.
 ///
 /// # Errors
 /// [`KeystoreError`]; the keyring is then as it was.
@@ -155,7 +158,11 @@ pub fn change(
     now: UnixSeconds,
 ) -> Result<Change, KeystoreError> {
     let Order { key, edit } = order;
-    let at = |seconds: Option<i64>| seconds.map(UnixSeconds);
+    // An earlier one is left to be refused.
+    let at = |seconds: Option<i64>| {
+        let asked = seconds.map(UnixSeconds);
+        asked.map(|at| if (0..=JUST_PASSED).contains(&now.since(at)) { now } else { at })
+    };
     let later = now.plus(propagation);
     match edit {
         Edit::Create { suite, activates_at } => {

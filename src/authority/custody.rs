@@ -15,7 +15,7 @@ use super::{Allowance, Authority, Call, KeyShown, Refusal, Slip, VersionShown, a
 use crate::{
     audit::{Entry, Op, Outcome, Receipt},
     clock::UnixSeconds,
-    keyring::{Destruction, KeyName},
+    keyring::{Destruction, Key, KeyName, Version},
     policy::{Caller, Object, VerbName, verb},
 };
 
@@ -87,6 +87,21 @@ pub fn stopping() -> Refusal {
     Refusal::Keys(KeysProblem::Stopping, "the service is stopping; ask again when it is back".into())
 }
 
+/// Why a version is not destroyed without force, by what is known of its use; `None` where that stands in no way.
+#[must_use]
+pub fn still_needed(key: &Key, version: &Version, now: UnixSeconds) -> Option<String> {
+    let destruction = version.usage.by_all().judge(&key.standing(version, now), now);
+    let is_needed = match destruction {
+        Destruction::Issued { .. }
+        | Destruction::NeverExpires { .. }
+        | Destruction::Unknown { .. }
+        | Destruction::PreActive { .. } => true,
+        Destruction::Safe { .. } | Destruction::Active | Destruction::Done => false,
+    };
+    let (name, number) = (&key.name, version.number);
+    is_needed.then(|| format!("version {number} of key {name}: {destruction}; to destroy it all the same, say force"))
+}
+
 impl Authority {
     /// Whether a version may be destroyed without force: where what is known of its use says that nothing breaks. What its
     /// state forbids is said by the keystore.
@@ -95,17 +110,7 @@ impl Authority {
         let state = self.state();
         let Some(key) = state.ring.key(name) else { return Ok(()) };
         let Some(version) = key.version(number) else { return Ok(()) };
-        let destruction = version.usage.by_all().judge(&key.standing(version, now), now);
-        match destruction {
-            Destruction::Issued { .. }
-            | Destruction::NeverExpires { .. }
-            | Destruction::Unknown { .. }
-            | Destruction::PreActive { .. } => Err(Refusal::Keys(
-                KeysProblem::StillNeeded,
-                format!("version {number} of key {name}: {destruction}; to destroy it all the same, say force"),
-            )),
-            Destruction::Safe { .. } | Destruction::Active | Destruction::Done => Ok(()),
-        }
+        still_needed(key, version, now).map_or(Ok(()), |text| Err(Refusal::Keys(KeysProblem::StillNeeded, text)))
     }
 
     /// Orders a change to a key; `reply` is called once, from the keeper's thread, when it is in force and on record. From

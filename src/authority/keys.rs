@@ -1,4 +1,4 @@
-//! Looking at keys: what there is, and where each version stands. Nothing here reaches material.
+//! Looking at keys: what there is, where each version stands, and what is known of its use. Nothing here reaches material.
 
 use super::{
     Authority, Call, Custody, KeyKind, KeyState, Refusal, Suite,
@@ -8,7 +8,7 @@ use super::{
 use crate::{
     audit::{Entry, Op, Outcome, Subject},
     clock::UnixSeconds,
-    keyring::{Key, Version},
+    keyring::{Destruction, Evidence, Key, Version},
     policy::{Object, VerbName, verb},
 };
 
@@ -22,6 +22,17 @@ pub struct KeysShown {
     pub writable: bool,
     /// The keys, by name.
     pub keys: Vec<KeyShown>,
+    /// The ledger that their use is known by.
+    pub ledger: Option<UsageLedger>,
+}
+
+/// A ledger, by what tells it from others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsageLedger {
+    /// Its random id.
+    pub id: String,
+    /// Where it is.
+    pub path: String,
 }
 
 /// A key, as it stands at a moment.
@@ -60,6 +71,10 @@ pub struct VersionShown {
     pub kid: String,
     /// For hat1: what it seals with.
     pub suite: Option<Suite>,
+    /// What is known of its use.
+    pub usage: Evidence,
+    /// What destroying it means.
+    pub destruction: Destruction,
 }
 
 impl KeyShown {
@@ -74,9 +89,7 @@ impl KeyShown {
             versions: versions.collect(),
         }
     }
-}
 
-impl KeyShown {
     /// What to say after a change that left nothing to mint with.
     #[must_use]
     pub fn remark(&self) -> Option<String> {
@@ -92,6 +105,7 @@ impl VersionShown {
     #[must_use]
     pub fn of(key: &Key, version: &Version, now: UnixSeconds) -> Self {
         let seconds = |at: Option<UnixSeconds>| at.map(|at| at.0);
+        let usage = version.usage.by_all();
         Self {
             number: version.number,
             state: key.state(version, now),
@@ -103,6 +117,8 @@ impl VersionShown {
             destroyed_at: seconds(version.marked.destroyed_at),
             kid: version.kid.map(|kid| kid.to_string()).unwrap_or_default(),
             suite: version.suite,
+            usage,
+            destruction: usage.judge(&key.standing(version, now), now),
         }
     }
 }
@@ -126,9 +142,16 @@ impl Authority {
                 generation: state.keyring.generation,
                 writable,
                 keys: keys.map(|key| KeyShown::of(key, now)).collect(),
+                ledger: self.usage_ledger(),
             };
             (Entry::bare(Outcome::Done), Ok(shown))
         })
+    }
+
+    /// The ledger that the use of keys is known by, if there is one.
+    #[must_use]
+    pub fn usage_ledger(&self) -> Option<UsageLedger> {
+        self.ledger().map(|ledger| UsageLedger { id: ledger.id().to_owned(), path: ledger.path().to_owned() })
     }
 
     /// Shows one key.

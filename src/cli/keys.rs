@@ -9,6 +9,7 @@ mod print;
 mod prompt;
 mod rewrap;
 mod secret;
+mod used;
 mod way;
 
 pub(super) use self::home::{Asking, KekArgs, config_location};
@@ -106,8 +107,9 @@ enum Command {
     MarkCompromised(VersionArgs),
     /// Take a version's material away for ever, from the keyring and from KEYRING.previous
     ///
-    /// Never an active version's. Copies that still hold it are named, as far as they are known, and have to be removed by
-    /// themselves.
+    /// Never an active version's. One that something may still need is not destroyed either, unless --force says so: `keys
+    /// show` tells until when, as the ledger knows it; without a ledger that is not known. Copies that still hold it are
+    /// named, as far as they are known, and have to be removed by themselves.
     Destroy(DestroyArgs),
     /// Copy the keyring, once it was opened and found sound, to a file that is not there yet
     ///
@@ -120,18 +122,20 @@ enum Command {
     /// Where the keyring that is there still opens, nothing is lost: versions that are newer than the backup stay, and what
     /// was destroyed or compromised since stays so. Versions that are gone come back, and a suspension that the backup does
     /// not know ends. Where it does not open, or is missing, the backup is all there is, and the command says so. What was
-    /// there is kept as KEYRING.previous. The generation rises above every one that was seen, so services take it up.
+    /// there is kept as KEYRING.previous. The generation rises above every one that was seen, here or by the ledger that the
+    /// configuration names, so services take it up.
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(backup::RestoreArgs),
-    /// List keys and versions
+    /// List keys and versions, and what may be destroyed
     ///
     /// On the file it reads the public part of the keyring only. That needs no KEK, and so proves nothing about who wrote
-    /// it: the service checks that when it loads the keyring.
+    /// it: the service checks that when it loads the keyring. What is known of the use of versions comes from the ledger
+    /// that the configuration names; while a service runs, that is ahead of the use.
     #[command(after_help = LIST_EXAMPLES)]
     List(Looking),
-    /// Show one key with all its versions
+    /// Show one key with all its versions, and what is known of their use
     ///
-    /// On the file it reads the public part of the keyring only, like `keys list`.
+    /// On the file it reads the public part of the keyring and the ledger, like `keys list`.
     Show(ShowArgs),
 }
 
@@ -188,9 +192,6 @@ Examples:
   countersign keys list --config config.toml
   countersign keys list --keyring /var/lib/countersign/keyring --output json";
 
-/// Seconds by which an activation time may have passed and still means "now": scripts compute it a moment before.
-const JUST_PASSED: i64 = 5;
-
 /// Runs the subcommand.
 ///
 /// # Errors
@@ -220,8 +221,7 @@ fn run_command(args: &KeysArgs, now: UnixSeconds) -> Result<(), Failure> {
             if KeyKind::from(create.kind) == KeyKind::LiveAuth {
                 return Err(refused(&KeystoreError::LiveAuthIsGiven(create.key.clone())));
             }
-            let activates_at = activation(create.activate_at, now);
-            let edit = Edit::Create { suite: create.suite.into(), activates_at };
+            let edit = Edit::Create { suite: create.suite.into(), activates_at: create.activate_at };
             let changed = create.at.way()?.change(&create.key, edit, now)?;
             print::changed(args.output, "created", &changed)
         }
@@ -240,7 +240,10 @@ fn run_command(args: &KeysArgs, now: UnixSeconds) -> Result<(), Failure> {
         Command::Restore(restore) => backup::restore(restore, args.output),
         Command::Rewrap(rewrap) => rewrap::run(rewrap, args.output),
         Command::List(at) => print::list(args.output, &at.view()?.list(now)?),
-        Command::Show(show) => print::show(args.output, &show.at.view()?.show(&show.key, now)?),
+        Command::Show(show) => {
+            let (key, known) = show.at.view()?.show(&show.key, now)?;
+            print::show(args.output, &key, &known)
+        }
     }
 }
 
@@ -265,7 +268,7 @@ fn run_import(args: &ImportArgs, output: Output, now: UnixSeconds) -> Result<(),
     }
     let way = args.at.way()?;
     let secret = secret::read(args.from.as_deref(), args.encoding, &args.key)?;
-    let (suite, activates_at) = (args.suite.map(Suite::from), activation(args.activate_at, now));
+    let (suite, activates_at) = (args.suite.map(Suite::from), args.activate_at);
     let changed = way.change(&args.key, Edit::Import { kind, secret, suite, activates_at }, now)?;
     print::changed(output, "imported", &changed)
 }
@@ -277,10 +280,8 @@ fn run_rotate(args: &RotateArgs, output: Output, now: UnixSeconds) -> Result<(),
     let way = args.at.way()?;
     let read = |encoding| secret::read(args.from.as_deref(), encoding, &args.key);
     let secret = args.encoding.map(read).transpose()?;
-    // Without a time it is staged: "now" has to be said in full.
-    let activates_at = args.activate_at.map(|_| activation(args.activate_at, now).unwrap_or(now.0));
     let suite = args.suite.map(SuiteName::into);
-    let changed = way.change(&args.key, Edit::Rotate { secret, suite, activates_at }, now)?;
+    let changed = way.change(&args.key, Edit::Rotate { secret, suite, activates_at: args.activate_at }, now)?;
     print::changed(output, "staged", &changed)
 }
 
@@ -304,11 +305,6 @@ pub struct ReloadArgs {
 pub fn reload(args: &ReloadArgs) -> Result<(), Failure> {
     let generation = online::reload(&args.service.connect()?)?;
     print::reloaded(args.output, generation)
-}
-
-/// A time that has only just passed means now; an earlier one is left to be refused.
-fn activation(asked: Option<i64>, now: UnixSeconds) -> Option<i64> {
-    asked.filter(|at| !(0..=JUST_PASSED).contains(&now.since(UnixSeconds(*at))))
 }
 
 /// The exit code of each error.

@@ -10,7 +10,13 @@ use super::{
     rpc::Rpc,
     session::Exchange,
 };
-use crate::authority::{Authority, KeyKind, KeyShown, KeyState, Suite, VersionShown};
+use crate::{
+    authority::{
+        Authority, Call, Destruction, Evidence, KeyKind, KeyShown, KeyState, NEVER, Span, Suite, UsageLedger,
+        VersionShown,
+    },
+    clock::UnixSeconds,
+};
 
 impl Rpc for proto::ListKeysRequest {
     type Answer = proto::ListKeysResponse;
@@ -22,6 +28,7 @@ impl Rpc for proto::ListKeysRequest {
             generation: shown.generation,
             writable: shown.writable,
             keys: shown.keys.into_iter().map(key).collect(),
+            ledger: shown.ledger.map(ledger),
         })
     }
 }
@@ -30,8 +37,10 @@ impl Rpc for proto::GetKeyRequest {
     type Answer = proto::GetKeyResponse;
 
     fn run(&self, exchange: &Exchange<'_>) -> Result<Self::Answer, Status> {
-        let shown = exchange.work(|authority, call| authority.key(call, &self.key))?;
-        Ok(proto::GetKeyResponse { key: Some(key(shown)) })
+        let look =
+            |authority: &Authority, call: Call<'_>| Ok((authority.key(call, &self.key)?, authority.usage_ledger()));
+        let (shown, from) = exchange.work(look)?;
+        Ok(proto::GetKeyResponse { key: Some(key(shown)), ledger: from.map(ledger) })
     }
 }
 
@@ -53,7 +62,40 @@ fn version(shown: VersionShown) -> proto::KeyVersion {
         destroyed_at: shown.destroyed_at.unwrap_or(0),
         kid: shown.kid,
         suite: shown.suite.map_or(proto::Suite::Unspecified, suite_of).into(),
+        usage: Some(usage(&shown.usage, shown.destruction)),
     }
+}
+
+fn usage(known: &Evidence, means: Destruction) -> proto::VersionUsage {
+    let seconds = |at: Option<UnixSeconds>| at.map_or(0, |at| at.0);
+    let first = |span: Option<Span>| seconds(span.map(|span| span.first));
+    let last = |span: Option<Span>| seconds(span.map(|span| span.last));
+    let destruction = match means {
+        Destruction::Done => proto::Destruction::Done,
+        Destruction::Safe { .. } => proto::Destruction::Safe,
+        Destruction::Active => proto::Destruction::Active,
+        Destruction::PreActive { .. } => proto::Destruction::PreActive,
+        Destruction::Issued { .. } => proto::Destruction::Issued,
+        Destruction::NeverExpires { .. } => proto::Destruction::NeverExpires,
+        Destruction::Unknown { .. } => proto::Destruction::Unknown,
+    };
+    proto::VersionUsage {
+        known_since: seconds(known.known_since),
+        first_minted_at: first(known.minted),
+        last_minted_at: last(known.minted),
+        first_verified_at: first(known.verified),
+        last_verified_at: last(known.verified),
+        seals: known.seals,
+        latest_expiry: seconds(known.latest_expiry.filter(|at| *at != NEVER)),
+        never_expires: known.latest_expiry == Some(NEVER),
+        destruction: destruction.into(),
+        destruction_at: seconds(means.at()),
+        judgement: means.to_string(),
+    }
+}
+
+fn ledger(from: UsageLedger) -> proto::UsageLedger {
+    proto::UsageLedger { id: from.id, path: from.path }
 }
 
 const fn kind_of(kind: KeyKind) -> proto::KeyKind {

@@ -156,6 +156,32 @@ impl Key {
 }
 
 impl Destruction {
+    /// A name for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Safe { .. } => "safe",
+            Self::Active => "active",
+            Self::PreActive { .. } => "pre-active",
+            Self::Issued { .. } => "issued",
+            Self::NeverExpires { .. } => "never-expires",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// The moment that it is about.
+    #[must_use]
+    pub const fn at(self) -> Option<UnixSeconds> {
+        match self {
+            Self::Safe { since } => since,
+            Self::PreActive { activates_at } => Some(activates_at),
+            Self::Issued { until, .. } => Some(until),
+            Self::Unknown { known_since } => known_since,
+            Self::Done | Self::Active | Self::NeverExpires { .. } => None,
+        }
+    }
+
     /// Whether nothing breaks.
     #[must_use]
     pub const fn is_safe(self) -> bool {

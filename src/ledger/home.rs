@@ -191,6 +191,9 @@ pub trait Home: Send {
     /// Why not.
     fn probe(&mut self) -> Result<(), Trouble>;
 
+    /// Where it is, for people.
+    fn place(&self) -> String;
+
     /// Bytes that it takes.
     fn size(&self) -> u64;
 }

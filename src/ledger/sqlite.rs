@@ -2,6 +2,7 @@
 //! processes may have it open; each sees what the others wrote.
 
 mod bindings;
+mod look;
 mod open;
 mod put;
 mod rows;
@@ -16,6 +17,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+pub(super) use self::look::glance;
 use self::{
     rows::{Names, REVOCATION, Unread},
     slot::Slot,
@@ -61,8 +63,7 @@ impl Sqlite {
             open::check_pages(&opened.connection, &opened.path)?;
             opened.checked = true;
         }
-        let id = opened.connection.query_row("SELECT value FROM meta WHERE name = 'ledger_id'", [], |row| row.get(0));
-        let id = id.map_err(|error| open::refused(&opened.path, &error))?;
+        let id = rows::ledger_id(&opened.connection).map_err(|error| open::refused(&opened.path, &error))?;
         Ok((opened, id))
     }
 
@@ -262,6 +263,10 @@ impl Home for Sqlite {
             transaction.execute("UPDATE counts SET value = value + 1 WHERE name = 'probe'", [])?;
             Ok(())
         })
+    }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
     }
 
     fn size(&self) -> u64 {

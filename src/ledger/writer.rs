@@ -24,7 +24,7 @@ use crate::{
 /// How often it looks for what other processes wrote.
 const POLL: Duration = Duration::from_millis(500);
 /// Changes that go into one transaction, at most.
-const GROUP: usize = 4096;
+pub(super) const GROUP: usize = 4096;
 /// How often what has ended is removed, and how long the clock must have gone steadily before.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// Seconds that an ended entry is kept: other processes' clocks may be behind.
@@ -35,7 +35,7 @@ const DRIFT: i64 = 60;
 /// What the thread is asked to do.
 pub(super) enum Message {
     /// Keep this.
-    Change(Change, Arc<Ticket>),
+    Change(Box<Change>, Arc<Ticket>),
     /// Answer this.
     Ask(Ask),
     /// End, after all that came before.
@@ -85,7 +85,7 @@ impl Writer {
         loop {
             match self.inbox.recv_timeout(POLL.saturating_sub(looked.elapsed())) {
                 Ok(Message::Change(change, ticket)) => {
-                    if !self.group(change, ticket) {
+                    if !self.group(*change, ticket) {
                         return;
                     }
                 }
@@ -114,7 +114,7 @@ impl Writer {
         let mut more = take(change, ticket);
         while more && let Ok(message) = self.inbox.try_recv() {
             more = match message {
-                Message::Change(change, ticket) => take(change, ticket),
+                Message::Change(change, ticket) => take(*change, ticket),
                 other => {
                     after = Some(other);
                     false

@@ -1,4 +1,5 @@
-//! Keys, read when somebody scrapes: what state each version is in, how often it sealed, whether it is weak.
+//! Keys, read when somebody scrapes: what state each version is in, how often it sealed, whether it is weak, and whether
+//! it may be destroyed.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use prometheus::{
 use crate::{
     clock::Clock,
     crypto::arena,
-    keyring::{Key, KeyKind},
+    keyring::{Destruction, Key, KeyKind},
 };
 
 /// Secrets shorter than this, bytes, are shown as weak.
@@ -33,6 +34,8 @@ pub(super) struct Keys {
     seals: IntGaugeVec,
     alarm: IntGaugeVec,
     weak: IntGaugeVec,
+    destruction: IntGaugeVec,
+    safe_at: IntGaugeVec,
     active: IntGaugeVec,
     memory: IntGaugeVec,
 }
@@ -53,7 +56,7 @@ impl Keys {
             ),
             seals: gauge(
                 "countersign_key_version_seals",
-                "Tokens that the key version has sealed since this process started.",
+                "Tokens that were sealed with the key version, at most: by this process, and with a ledger by those whose place it took.",
                 by_version,
             ),
             alarm: gauge(
@@ -62,6 +65,16 @@ impl Keys {
                 by_version,
             ),
             weak: gauge("countersign_key_version_weak", "1 where a secret is shorter than 20 bytes.", by_version),
+            destruction: gauge(
+                "countersign_key_version_destruction",
+                "1 for what destroying each key version means, as far as is known: nothing breaks where it is safe.",
+                &["key", "version", "means"],
+            ),
+            safe_at: gauge(
+                "countersign_key_version_safe_to_destroy_timestamp_seconds",
+                "Since when destroying the key version breaks nothing, or from when on it will, unless more is issued.",
+                by_version,
+            ),
             active: gauge(
                 "countersign_key_active",
                 "1 where the key has an active version, 0 where minting is refused.",
@@ -75,8 +88,9 @@ impl Keys {
         }
     }
 
-    fn vectors(&self) -> [&IntGaugeVec; 6] {
-        [&self.state, &self.seals, &self.alarm, &self.weak, &self.active, &self.memory]
+    fn vectors(&self) -> [&IntGaugeVec; 8] {
+        let Self { state, seals, alarm, weak, destruction, safe_at, active, memory, .. } = self;
+        [state, seals, alarm, weak, destruction, safe_at, active, memory]
     }
 }
 
@@ -101,6 +115,11 @@ impl Collector for Keys {
                 let number = version.number.to_string();
                 let labels = &[key.name.as_str(), &number];
                 self.state.with_label_values(&[labels[0], labels[1], key.state(version, now).name()]).set(1);
+                let destruction = version.usage.by_all().judge(&key.standing(version, now), now);
+                self.destruction.with_label_values(&[labels[0], labels[1], destruction.name()]).set(1);
+                if let Destruction::Safe { since: Some(at) } | Destruction::Issued { until: at, .. } = destruction {
+                    self.safe_at.with_label_values(labels).set(at.0);
+                }
                 match key.kind {
                     KeyKind::Hat1 => {
                         let seals = version.usage.seals();

@@ -11,6 +11,7 @@ mod kept;
 #[expect(dead_code, reason = "shared with the tests of the whole service")]
 #[path = "../it/service.rs"]
 mod service;
+mod shown;
 
 use std::{
     path::Path,

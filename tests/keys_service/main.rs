@@ -14,6 +14,7 @@ mod explaining;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../tls/guarded.rs"]
 mod guarded;
+mod insisting;
 #[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "../tls/issuer.rs"]
 mod issuer;

@@ -9,7 +9,7 @@ use crate::{
     policy::Caller,
 };
 
-/// Whom the record names. No rule can, and no listener gives this name to a caller.
+/// Whom the record names. No listener gives this name to a caller, so a rule that names it grants nothing to anybody.
 const CALLER: &str = "schedule";
 
 /// What stands in the place of the rule.

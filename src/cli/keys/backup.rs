@@ -8,6 +8,7 @@ use super::{
     home::{self, Asking, Home},
     print::{json, print, warnings},
     refused,
+    used::Named,
 };
 use crate::{
     cli::{Failure, Output},
@@ -54,7 +55,7 @@ pub(super) struct RestoreArgs {
     #[arg(long)]
     replace: bool,
     /// Put the generation above this one, which something else has seen: a service that refuses the keyring as rolled back
-    /// names it
+    /// names it. What the ledger has seen that the configuration names is known without
     #[arg(long, value_name = "N", default_value_t = 0)]
     above: u64,
 }
@@ -119,11 +120,21 @@ pub(super) fn restore(args: &RestoreArgs, output: Output) -> Result<(), Failure>
     let to = args.home.location(Asking::Known)?;
     let kek = args.from_kek.source()?.unwrap_or_else(|| to.kek.clone());
     let from = Location { keyring: args.from.clone(), kek };
-    let how = Restoring { replace: args.replace, highest: args.above, only_look: args.dry_run };
+    let highest = args.above.max(seen_by_ledger(args)?);
+    let how = Restoring { replace: args.replace, highest, only_look: args.dry_run };
     let restored = keystore::restore(&from, &to, how).map_err(|error| refused(&error))?;
     warnings(&restored.warnings);
     told(output, &to, &restored, args.dry_run)
 }
+
+/// The highest generation of the backup's keyring that the ledger has seen which the configuration names; 0 for none.
+fn seen_by_ledger(args: &RestoreArgs) -> Result<u64, Failure> {
+    let (_, ledger) = args.home.propagation_and_ledger()?;
+    let Named::File(_) = ledger else { return Ok(0) };
+    let backup = keystore::summary(&args.from).map_err(|error| refused(&error))?;
+    Ok(ledger.glance(&backup.keyring_id).map_or(0, |glance| glance.generation))
+}
+
 /// A backup, as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::prompt;
+use super::{prompt, used::Named};
 use crate::{
     cli::Failure,
     config,
@@ -78,9 +78,11 @@ impl Home {
     }
 
     /// Seconds from the staging of a new version to its use: the configuration's, or those of one that says nothing.
-    pub(super) fn propagation(&self) -> Result<i64, Failure> {
-        let home = self.config.as_deref().map(config::keyring_home).transpose().map_err(Failure::usage)?;
-        Ok(home.map_or(config::PROPAGATION, |home| home.propagation))
+    /// And the ledger that it names.
+    pub(super) fn propagation_and_ledger(&self) -> Result<(i64, Named), Failure> {
+        let Some(config) = &self.config else { return Ok((config::PROPAGATION, Named::NoConfiguration)) };
+        let home = config::keyring_home(config).map_err(Failure::usage)?;
+        Ok((home.propagation, Named::of(home.ledger)))
     }
 
     /// The configuration that says so, if one does.
@@ -106,10 +108,14 @@ impl PublicHome {
         self.config.is_some() || self.keyring.is_some()
     }
 
-    pub(super) fn keyring(&self) -> Result<PathBuf, Failure> {
+    /// The keyring, and the ledger that is named with it.
+    pub(super) fn keyring_and_ledger(&self) -> Result<(PathBuf, Named), Failure> {
         match (&self.config, &self.keyring) {
-            (Some(config), _) => Ok(config::keyring_home(config).map_err(Failure::usage)?.location.keyring),
-            (None, Some(keyring)) => Ok(keyring.clone()),
+            (Some(config), _) => {
+                let home = config::keyring_home(config).map_err(Failure::usage)?;
+                Ok((home.location.keyring, Named::of(home.ledger)))
+            }
+            (None, Some(keyring)) => Ok((keyring.clone(), Named::NoConfiguration)),
             (None, None) => {
                 Err(Failure::usage("say where the keyring is: --config FILE, or --keyring FILE".to_owned()))
             }

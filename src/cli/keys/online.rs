@@ -1,25 +1,29 @@
 //! Keys through a running service: from what is asked to messages, and from messages to what is printed.
 
-use super::way::{Listed, Service};
+use super::{
+    used::Known,
+    way::{Listed, Service},
+};
 use crate::{
-    authority::{Changed, Edit, KeyShown, VersionShown},
+    authority::{Changed, Edit, KeyShown, UsageLedger, VersionShown},
     cli::Failure,
+    clock::UnixSeconds,
     crypto::{aead::Suite, secret::Secret},
     grpc::proto::{self, KeyVersionState},
-    keyring::{KeyKind, KeyName, State},
+    keyring::{Destruction, Evidence, KeyKind, KeyName, NEVER, Span, State},
 };
 
 pub(super) fn list(service: &Service) -> Result<Listed, Failure> {
     let answer = service.client.list_keys(proto::ListKeysRequest {}).map_err(|error| service.failed(error))?;
-    let proto::ListKeysResponse { keyring_id, generation, keys, .. } = answer;
+    let proto::ListKeysResponse { keyring_id, generation, keys, ledger, .. } = answer;
     let keys = keys.into_iter().map(key).collect::<Result<_, _>>()?;
-    Ok(Listed { keyring_id, generation, keys })
+    Ok(Listed { keyring_id, generation, keys, known: known_by(ledger) })
 }
 
-pub(super) fn show(service: &Service, name: &KeyName) -> Result<KeyShown, Failure> {
+pub(super) fn show(service: &Service, name: &KeyName) -> Result<(KeyShown, Known), Failure> {
     let request = proto::GetKeyRequest { key: name.as_str().to_owned() };
     let answer = service.client.get_key(request).map_err(|error| service.failed(error))?;
-    key(answer.key.ok_or_else(unknown)?)
+    Ok((key(answer.key.ok_or_else(unknown)?)?, known_by(answer.ledger)))
 }
 
 pub(super) fn reload(service: &Service) -> Result<u64, Failure> {
@@ -81,8 +85,39 @@ fn key(shown: proto::Key) -> Result<KeyShown, Failure> {
     Ok(KeyShown { name, kind: kind_of(kind)?, active_version, versions })
 }
 
+fn known_by(ledger: Option<proto::UsageLedger>) -> Known {
+    let none = Known::ByNone("the service has none (ledger.path), and knows what it saw since its start");
+    ledger.map_or(none, |proto::UsageLedger { id, path }| Known::By(UsageLedger { id, path }))
+}
+
+/// What is known of a version's use, and what follows from it.
+fn usage(told: &proto::VersionUsage) -> Result<(Evidence, Destruction), Failure> {
+    let known = |at: i64| (at != 0).then_some(UnixSeconds(at));
+    let span = |first, last| Some(Span { first: known(first)?, last: known(last)? });
+    let (seals, at) = (told.seals, told.destruction_at);
+    let destruction = match told.destruction() {
+        proto::Destruction::Done => Destruction::Done,
+        proto::Destruction::Safe => Destruction::Safe { since: known(at) },
+        proto::Destruction::Active => Destruction::Active,
+        proto::Destruction::PreActive => Destruction::PreActive { activates_at: UnixSeconds(at) },
+        proto::Destruction::Issued => Destruction::Issued { until: UnixSeconds(at), seals },
+        proto::Destruction::NeverExpires => Destruction::NeverExpires { seals },
+        proto::Destruction::Unknown => Destruction::Unknown { known_since: known(at) },
+        proto::Destruction::Unspecified => return Err(unknown()),
+    };
+    let evidence = Evidence {
+        known_since: known(told.known_since),
+        minted: span(told.first_minted_at, told.last_minted_at),
+        verified: span(told.first_verified_at, told.last_verified_at),
+        seals,
+        latest_expiry: if told.never_expires { Some(NEVER) } else { known(told.latest_expiry) },
+    };
+    Ok((evidence, destruction))
+}
+
 fn version(shown: proto::KeyVersion) -> Result<VersionShown, Failure> {
     let known = |at: i64| (at != 0).then_some(at);
+    let (usage, destruction) = usage(shown.usage.as_ref().ok_or_else(unknown)?)?;
     Ok(VersionShown {
         number: shown.number,
         state: match shown.state() {
@@ -106,6 +141,8 @@ fn version(shown: proto::KeyVersion) -> Result<VersionShown, Failure> {
         compromised_at: known(shown.compromised_at),
         destroyed_at: known(shown.destroyed_at),
         kid: shown.kid,
+        usage,
+        destruction,
     })
 }
 

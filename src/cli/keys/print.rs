@@ -9,7 +9,10 @@ use std::{
 use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
 
-use super::way::Listed;
+mod usage;
+
+use self::usage::{LedgerJson, UsageJson};
+use super::{used::Known, way::Listed};
 use crate::{
     authority::{Changed, KeyShown, VersionShown},
     cli::{Failure, Output},
@@ -52,6 +55,8 @@ struct ChangeJson<'a> {
 struct SummaryJson<'a> {
     keyring_id: &'a str,
     generation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<LedgerJson<'a>>,
     keys: Vec<KeyJson<'a>>,
 }
 
@@ -61,6 +66,9 @@ struct SummaryJson<'a> {
 struct KeyJson<'a> {
     name: &'a str,
     kind: &'static str,
+    /// Where one key is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<LedgerJson<'a>>,
     versions: Vec<VersionJson<'a>>,
 }
 
@@ -84,6 +92,7 @@ struct VersionJson<'a> {
     suite: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kid: Option<&'a str>,
+    usage: UsageJson,
 }
 
 /// Prints warnings, on standard error.
@@ -216,28 +225,31 @@ pub(super) fn list(output: Output, listed: &Listed) -> Result<(), Failure> {
         Output::Json => json(&SummaryJson {
             keyring_id: &listed.keyring_id,
             generation: listed.generation.to_string(),
-            keys: listed.keys.iter().map(key_json).collect(),
+            ledger: LedgerJson::of(&listed.known),
+            keys: listed.keys.iter().map(|key| key_json(key, None)).collect(),
         }),
         Output::Text if listed.keys.is_empty() => {
             print("no keys yet: `countersign keys import` or `countersign keys create` adds one\n")
         }
         Output::Text => {
-            let mut table = columns(["KEY", "KIND", "VERSION", "STATE", "ACTIVATES", "SUITE", "KID"]);
+            let mut table =
+                columns(["KEY", "KIND", "VERSION", "STATE", "ACTIVATES", "SUITE", "KID", "SAFE TO DESTROY"]);
             for key in &listed.keys {
                 for version in &key.versions {
                     let [number, state, activates, suite, kid] = cells(version);
-                    table.add_row([key.name.clone(), key.kind.name().to_owned(), number, state, activates, suite, kid]);
+                    let (name, of, safe) = (key.name.clone(), key.kind.name().to_owned(), usage::brief(version));
+                    table.add_row([name, of, number, state, activates, suite, kid, safe]);
                 }
             }
-            print(&flush_left(&table))
+            print(&format!("{}\nuse  {}\n", flush_left(&table), usage::source(&listed.known)))
         }
     }
 }
 
 /// Prints one key.
-pub(super) fn show(output: Output, key: &KeyShown) -> Result<(), Failure> {
+pub(super) fn show(output: Output, key: &KeyShown, known: &Known) -> Result<(), Failure> {
     match output {
-        Output::Json => json(&key_json(key)),
+        Output::Json => json(&key_json(key, LedgerJson::of(known))),
         Output::Text => {
             let mut table = columns(["VERSION", "STATE", "CREATED", "ACTIVATES", "SUITE", "KID"]);
             for version in &key.versions {
@@ -249,12 +261,14 @@ pub(super) fn show(output: Output, key: &KeyShown) -> Result<(), Failure> {
                 number => format!("version {number}"),
             };
             let (name, kind) = (&key.name, key.kind.name());
-            print(&format!("key     {name}\nkind    {kind}\nactive  {active}\n\n{}", flush_left(&table)))
+            let (source, table) = (usage::source(known), flush_left(&table));
+            let used: String = key.versions.iter().map(|version| usage::in_full(version, key.kind)).collect();
+            print(&format!("key     {name}\nkind    {kind}\nactive  {active}\nuse     {source}\n\n{table}\n{used}"))
         }
     }
 }
 
-fn key_json(key: &KeyShown) -> KeyJson<'_> {
+fn key_json<'a>(key: &'a KeyShown, ledger: Option<LedgerJson<'a>>) -> KeyJson<'a> {
     let text = |at: Option<i64>| at.map(|at| at.to_string());
     let versions = key.versions.iter().map(|version| VersionJson {
         number: version.number,
@@ -267,8 +281,9 @@ fn key_json(key: &KeyShown) -> KeyJson<'_> {
         destroyed_at: text(version.destroyed_at),
         suite: version.suite.map(Suite::name),
         kid: (!version.kid.is_empty()).then_some(version.kid.as_str()),
+        usage: UsageJson::of(version),
     });
-    KeyJson { name: &key.name, kind: key.kind.name(), versions: versions.collect() }
+    KeyJson { name: &key.name, kind: key.kind.name(), ledger, versions: versions.collect() }
 }
 
 fn cells(version: &VersionShown) -> [String; 5] {

@@ -58,20 +58,8 @@ pub(super) fn open(path: &Path, fresh: &str) -> Result<Opened, String> {
     prepare(&connection).map_err(|error| said(&error))?;
     match patient(|| schema::migrate(&mut connection, fresh)).map_err(|error| said(&error))? {
         Found::Ours => {}
-        Found::Newer(version) => {
-            return Err(format!(
-                "{}: it has schema {version}, and this version of Countersign knows up to {}; start the version that made it, \
-                 or a later one",
-                path.display(),
-                schema::VERSION
-            ));
-        }
-        Found::Foreign => {
-            return Err(format!(
-                "{}: a database of another program; name another file in ledger.path, or move this one away",
-                path.display()
-            ));
-        }
+        Found::Newer(version) => return Err(newer(&path, version)),
+        Found::Foreign => return Err(foreign(&path)),
     }
     let mode =
         patient(|| connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)));
@@ -82,6 +70,34 @@ pub(super) fn open(path: &Path, fresh: &str) -> Result<Opened, String> {
         ));
     }
     Ok(Opened { connection, path, identity: (metadata.dev(), metadata.ino()) })
+}
+
+/// Opens a file that is there with a ledger in it, changing nothing; `None` where there is none. Where the file may be
+/// written, what a process that was killed left in the log is worked into it, as by whoever opens it next.
+pub(super) fn open_to_look(path: &Path) -> Result<Option<(Connection, PathBuf)>, String> {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let path = real(path)?;
+    check(&path, &there(&path)?)?;
+    let may_write = access(&path, Access::READ_OK | Access::WRITE_OK).is_ok();
+    let mode = if may_write { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+    let flags =
+        mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY)?;
+        for (pragma, value) in [("query_only", "ON"), ("trusted_schema", "OFF"), ("cell_size_check", "ON")] {
+            connection.pragma_update(None, pragma, value)?;
+        }
+        let found = schema::found(&connection)?;
+        Ok((connection, found))
+    });
+    match opened.map_err(|error| refused(&path, &error))? {
+        (_, None) => Ok(None),
+        (connection, Some(Found::Ours)) => Ok(Some((connection, path))),
+        (_, Some(Found::Newer(version))) => Err(newer(&path, version)),
+        (_, Some(Found::Foreign)) => Err(foreign(&path)),
+    }
 }
 
 /// Looks whether the pages hold together.
@@ -104,6 +120,22 @@ pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> String {
         LedgerFault::Full => format!("{}: the disk or quota is full; make room", path.display()),
         _ => format!("{}: {}; check the disk, and that the folder is ours to write", path.display(), trouble.said),
     }
+}
+
+fn newer(path: &Path, version: i64) -> String {
+    format!(
+        "{}: it has schema {version}, and this version of Countersign knows up to {}; use the version that made it, or a \
+         later one",
+        path.display(),
+        schema::VERSION
+    )
+}
+
+fn foreign(path: &Path) -> String {
+    format!(
+        "{}: a database of another program; name another file in ledger.path, or move this one away",
+        path.display()
+    )
 }
 
 fn cannot_write(path: &Path, why: &dyn fmt::Display) -> String {

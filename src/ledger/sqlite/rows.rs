@@ -144,6 +144,11 @@ impl Names {
     }
 }
 
+/// The random name of the ledger.
+pub(super) fn ledger_id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT value FROM meta WHERE name = 'ledger_id'", [], |row| row.get(0))
+}
+
 /// The highest generation of each keyring.
 pub(super) fn generations(connection: &Connection) -> Result<Vec<(String, u64)>, Unread> {
     let mut rows = connection.prepare("SELECT name, generation, crc FROM keyrings")?;

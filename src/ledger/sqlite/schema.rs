@@ -78,7 +78,7 @@ const _: () = assert!(VERSION == 2 && STEPS.len() == 2);
 
 /// What a file is found to be.
 pub(super) enum Found {
-    /// Of this version, or an older one that was brought to it.
+    /// Of this version, or an older one.
     Ours,
     /// A ledger of a later version.
     Newer(i64),
@@ -86,19 +86,30 @@ pub(super) enum Found {
     Foreign,
 }
 
+/// What a file is; `None` where nothing is in it yet.
+pub(super) fn found(connection: &Connection) -> rusqlite::Result<Option<Found>> {
+    let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (application, version) = (read("application_id")?, read("user_version")?);
+    let is_empty = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0;
+    Ok(match (application, version) {
+        (0, 0) if is_empty => None,
+        (APPLICATION_ID, version) if version > VERSION => Some(Found::Newer(version)),
+        (APPLICATION_ID, 1..) => Some(Found::Ours),
+        _ => Some(Found::Foreign),
+    })
+}
+
 /// Brings the file to this version, where it is older or empty. `fresh` gives the id of a new ledger.
 pub(super) fn migrate(connection: &mut Connection, fresh: &str) -> rusqlite::Result<Found> {
     // Of two processes that begin at once, one finds the work of the other done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let read = |pragma: &str| transaction.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let (application, version) = (read("application_id")?, read("user_version")?);
-    let is_empty = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0;
-    match (application, version) {
-        (0, 0) if is_empty => {}
-        (APPLICATION_ID, version) if version > VERSION => return Ok(Found::Newer(version)),
-        (APPLICATION_ID, VERSION) => return Ok(Found::Ours),
-        (APPLICATION_ID, 1..) => {}
-        _ => return Ok(Found::Foreign),
+    let version = match found(&transaction)? {
+        Some(Found::Ours) => transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?,
+        Some(other) => return Ok(other),
+        None => 0,
+    };
+    if version == VERSION {
+        return Ok(Found::Ours);
     }
     let done = usize::try_from(version).unwrap_or(0);
     for step in &STEPS[done..] {

@@ -1,11 +1,11 @@
 //! `countersign tokens explain`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets::NOTHING};
 
-use super::{ClientArgs, Failure, Output, client, print};
+use super::{ADDRESS, ADMIN_ADDRESS, ClientArgs, Failure, Output, client, print};
 use crate::grpc::proto::{
     ExplainTokenRequest, ExplainTokenResponse, KeyVersionState, PayloadKind, RevocationKind, Suite, TokenCheckOutcome,
     Verdict,
@@ -15,8 +15,8 @@ use crate::grpc::proto::{
 pub(super) enum TokensCommand {
     /// Tell why the token on standard input is judged as it is: every check, and which of them decided
     ///
-    /// For those who look after keys: it needs the right admin on the app's key, and an admin listener of the service. It
-    /// shows no payload and no username, and counts as no use of the key. Exits 1 where the verdict is not VALID.
+    /// For those who look after keys: it needs the right admin on the app's key, and an admin listener of the service;
+    /// where no address is named, the one in /run/countersign if it is there. It shows no payload and no username, and counts as no use of the key. Exits 1 where the verdict is not VALID.
     #[command(after_help = EXAMPLES)]
     Explain(ExplainArgs),
 }
@@ -49,18 +49,27 @@ pub(super) fn run(command: &TokensCommand) -> Result<(), Failure> {
         username: args.username.clone(),
         hub_login_token: client::hub_login_token(args.hub_login_token_file.as_deref())?,
     };
-    let told = client::connect(&args.service)?.explain_token(request).map_err(|error| match error.reason.as_str() {
-        "UNKNOWN_METHOD" => Failure::usage(format!(
-            "{} does not serve this; name an admin listener with --address, such as unix:/run/countersign/admin.sock",
-            args.service.address
-        )),
-        _ => client::failed(error),
+    let address = address(&args.service.address, Path::exists);
+    let target = client::Target::at(address, &args.service.tls)?;
+    let told = target.connect().map_err(client::failed)?.explain_token(request).map_err(|error| {
+        match error.reason.as_str() {
+            "UNKNOWN_METHOD" => Failure::usage(format!(
+                "{address} does not serve this; name an admin listener with --address, such as {ADMIN_ADDRESS}"
+            )),
+            _ => client::failed(error),
+        }
     })?;
     match args.service.output {
         Output::Json => client::print_json(&told)?,
         Output::Text => print(&as_text(&told))?,
     }
     if told.verdict() == Verdict::Valid { Ok(()) } else { Err(Failure::verdict()) }
+}
+
+/// The admin socket in place of the ordinary one, which never serves this, where it is there.
+fn address(named: &str, is_there: impl FnOnce(&Path) -> bool) -> &str {
+    let admin = ADMIN_ADDRESS.strip_prefix("unix:").map(Path::new);
+    if named == ADDRESS && admin.is_some_and(is_there) { ADMIN_ADDRESS } else { named }
 }
 
 fn as_text(told: &ExplainTokenResponse) -> String {
@@ -138,4 +147,16 @@ fn plain(name: &str, prefix: &str) -> String {
 fn lines(table: &Table) -> String {
     let line = |line: String| format!("{}\n", line.trim());
     table.lines().map(line).collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_address_it_goes_where_it_is_served_if_that_is_there() {
+        assert_eq!(address(ADDRESS, |socket| socket == Path::new("/run/countersign/admin.sock")), ADMIN_ADDRESS);
+        assert_eq!(address(ADDRESS, |_| false), ADDRESS);
+        assert_eq!(address("unix:/other.sock", |_| true), "unix:/other.sock");
+    }
 }

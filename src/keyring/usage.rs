@@ -245,6 +245,8 @@ impl Seen {
 mod tests {
     use std::thread;
 
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     const NOW: UnixSeconds = UnixSeconds(1_000);
@@ -267,6 +269,30 @@ mod tests {
             latest_expiry: Some(NOW.plus(900)),
         };
         assert_eq!(usage.evidence(), expected);
+    }
+
+    proptest! {
+        /// Whatever the clock does between uses: what is known covers every one of them.
+        #[test]
+        fn a_clock_that_steps_makes_no_use_unknown(steps in vec((-1_000_000_i64..1_000_000, 0_i64..1000, any::<bool>()), 1..30)) {
+            let (usage, mut now, mut all) = (Usage::default(), NOW, Vec::new());
+            for (step, life, is_mint) in steps {
+                now = now.plus(step);
+                let expires = now.plus(life);
+                if is_mint {
+                    prop_assert_eq!(usage.mint(expires, now), Ok(()));
+                } else {
+                    usage.verify(expires, now);
+                }
+                all.push((now, expires, is_mint));
+                let known = usage.evidence();
+                for (at, expires, is_mint) in &all {
+                    let span = if *is_mint { known.minted } else { known.verified };
+                    prop_assert!(span.is_some_and(|span| span.first <= *at && *at <= span.last));
+                    prop_assert!(known.latest_expiry >= Some(*expires));
+                }
+            }
+        }
     }
 
     #[test]

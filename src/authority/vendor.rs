@@ -29,6 +29,10 @@ pub enum VendorProblem {
 }
 
 impl VendorProblem {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::NotAllowed, Self::Unreachable, Self::Late, Self::Failed, Self::Refused, Self::Unreadable];
+
     /// The canonical code.
     #[must_use]
     pub const fn code(self) -> Code {

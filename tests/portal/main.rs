@@ -12,6 +12,7 @@ mod confined;
 mod desk;
 mod faults;
 mod grpc;
+mod guide;
 
 mod records;
 mod rules;

@@ -1,10 +1,13 @@
 //! A status as Connect puts it: an HTTP status, and JSON with a code's name, a message and details.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use http::{Response, StatusCode, header};
 use prost::Message as _;
 use serde::Serialize;
 use tonic::{Code, Status};
+use tonic_types::pb::ErrorInfo;
 
 use super::JSON;
 use crate::grpc::answer::{Answer, AnswerBody};
@@ -22,14 +25,34 @@ struct Detail {
     #[serde(rename = "type")]
     kind: String,
     value: String,
+    /// The same as JSON, where programs branch on it: who speaks JSON mostly has no protobuf to read the value with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debug: Option<Info>,
+}
+
+/// An `ErrorInfo` in proto3 JSON.
+#[derive(Serialize)]
+struct Info {
+    reason: String,
+    domain: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+}
+
+impl Info {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let ErrorInfo { reason, domain, metadata } = ErrorInfo::decode(bytes).ok()?;
+        Some(Self { reason, domain, metadata: metadata.into_iter().collect() })
+    }
 }
 
 /// The answer that tells the status; under another HTTP status than the code implies, if one is given.
 pub(super) fn answer(status: &Status, http: Option<StatusCode>) -> Answer {
     let details = tonic_types::Status::decode(status.details()).map(|rpc| rpc.details).unwrap_or_default();
-    let details = details.into_iter().map(|any| Detail {
-        kind: any.type_url.rsplit('/').next().unwrap_or_default().to_owned(),
-        value: STANDARD_NO_PAD.encode(any.value),
+    let details = details.into_iter().map(|any| {
+        let kind = any.type_url.rsplit('/').next().unwrap_or_default().to_owned();
+        let debug = (kind == "google.rpc.ErrorInfo").then(|| Info::of(&any.value)).flatten();
+        Detail { kind, value: STANDARD_NO_PAD.encode(any.value), debug }
     });
     let (code, implied) = name(status.code());
     let error = Error { code, message: status.message(), details: details.collect() };

@@ -25,6 +25,15 @@ const SECRET_MESSAGES: &[&str] = &[
     "GetStatusResponse",
     "LoginResponse",
     "CompleteInfoRequest",
+    "BeginLoginRequest",
+    "BeginLoginResponse",
+    "CompleteLoginRequest",
+    "CompleteLoginResponse",
+    "RenewAuthRequest",
+    "RenewAuthResponse",
+    "ResolveLoginRequest",
+    "ResolveLoginResponse",
+    "NotifyUpdateRequest",
     "CompleteInfoResponse",
 ];
 
@@ -35,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "countersign/v1/verdict.proto",
         "countersign/v1/liveauth.proto",
         "countersign/v1/liveauth_portal.proto",
+        "countersign/v1/hub_login.proto",
         "countersign/v1/hub_token.proto",
     ];
     // Served on admin listeners alone, and described there alone.

@@ -165,7 +165,7 @@ pub fn run(config: Config, options: Options, announce: impl FnOnce(&Endpoints)) 
     let outbound = Outbound::start(config.outbound.clone(), roots)
         .map_err(|error| Failure::ours(format!("the thread for calls to vendors does not start: {error}")))?;
     let authority = Authority::new(clock, state, Arc::clone(&metrics)).with_journal(journal);
-    let authority = authority.with_ledger(kept, loaded.users, loaded.keyring_id);
+    let authority = authority.with_ledger(kept, loaded.users, loaded.logins, loaded.keyring_id);
     let authority = Arc::new(authority.with_custody(custody).with_outbound(outbound));
 
     let runtime = tokio::runtime::Builder::new_current_thread()

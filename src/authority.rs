@@ -10,6 +10,7 @@ mod furthest;
 mod hub;
 mod keys;
 mod liveauth;
+mod login;
 mod portal;
 mod reach;
 mod refusal;
@@ -26,6 +27,10 @@ pub use answer::{
 pub use custody::{Changed, Custody, Edit, Edited, Keeper, KeysProblem, Order, Task, still_needed, stopping};
 pub use explain::{ExplainedToken, TokenFacts, TokenTimes};
 pub use keys::{KeyShown, KeysShown, UsageLedger, VersionShown};
+pub use login::{
+    BeginLogin, BegunLogin, CompleteLogin, CompletedLogin, HubGeneration, NotifyUpdate, RenewAuth, RenewedAuth,
+    ResolveLogin, ResolvedLogin,
+};
 pub use portal::{LoggedIn, Portal, PortalCall, PortalLevel, PortalLink, PortalStatus, UnknownLevel};
 pub use refusal::Refusal;
 pub use state::{KeyringSeen, State};
@@ -52,7 +57,7 @@ use arc_swap::ArcSwap;
 use crate::{
     audit::{Entry, Event, Journal, Op, Outcome, Receipt, Subject},
     clock::{Clock, UnixSeconds},
-    hub::revocation::UserDigests,
+    hub::{login::LoginDigests, revocation::UserDigests},
     ledger::Ledger,
     metrics::Metrics,
     outbound::Outbound,
@@ -102,6 +107,7 @@ type Answers<'s, T> = Vec<(Entry<'s>, Result<T, Refusal>)>;
 struct Kept {
     ledger: Ledger,
     digests: UserDigests,
+    logins: LoginDigests,
     /// Of the keyring whose key makes the digests.
     keyring_id: String,
 }
@@ -139,11 +145,17 @@ impl Authority {
         Self { journal, ..self }
     }
 
-    /// The same, with a ledger: from now on, tokens can be revoked. `digests` is the key by which it knows users, of the
-    /// keyring of this id.
+    /// The same, with a ledger: from now on, tokens can be revoked. `digests` and `logins` are the keys by which it knows
+    /// users and hubLoginTokens, of the keyring of this id.
     #[must_use]
-    pub fn with_ledger(self, ledger: Option<Ledger>, digests: UserDigests, keyring_id: String) -> Self {
-        Self { ledger: ledger.map(|ledger| Kept { ledger, digests, keyring_id }), ..self }
+    pub fn with_ledger(
+        self,
+        ledger: Option<Ledger>,
+        digests: UserDigests,
+        logins: LoginDigests,
+        keyring_id: String,
+    ) -> Self {
+        Self { ledger: ledger.map(|ledger| Kept { ledger, digests, logins, keyring_id }), ..self }
     }
 
     /// The ledger, if there is one.

@@ -189,6 +189,7 @@ mod tests {
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\npad_to = 6048", "pad_to"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\nusername_form = \"fold\"", "username_form"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\ngeneration = 3", "generation"),
+            ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"http://127.0.0.1:8080\"]", "insecure_loopback"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"hub.example.com\"]", "https://"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"http://hub.example.com\"]", "https://"),
             ("[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"https://hub.example.com/v1\"]", "more than a host"),

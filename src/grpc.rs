@@ -14,6 +14,7 @@ mod front;
 mod health;
 mod host;
 mod http2;
+mod hub_login;
 mod hub_token;
 mod key;
 mod later;

@@ -102,6 +102,8 @@ pub enum Hint {
     NotRevocableByUser,
     /// No configured domain matches the Referer's host.
     DomainNotFound,
+    /// Renewed, but the old token is still good.
+    OldTokenNotRevoked,
 }
 
 /// The few hints of one answer, without a heap. At most [`Hints::CAPACITY`]; further ones are dropped.

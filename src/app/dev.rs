@@ -56,7 +56,7 @@ max_chars = 8183
 [[policy.rules]]
 name = "everybody on this machine may do everything"
 callers = ["*"]
-verbs = ["mint", "verify", "portal_read", "portal_login", "portal_logout", "seal", "open", "reseal", "revoke"]
+verbs = ["mint", "verify", "portal_read", "portal_login", "portal_logout", "seal", "open", "reseal", "revoke", "login", "renew", "resolve", "notify"]
 domains = ["*"]
 apps = ["*"]
 

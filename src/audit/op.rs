@@ -31,6 +31,16 @@ pub enum Op {
     BatchVerify,
     /// `HubTokenService/BatchReseal`
     BatchReseal,
+    /// `HubLoginService/BeginLogin`
+    BeginLogin,
+    /// `HubLoginService/CompleteLogin`
+    CompleteLogin,
+    /// `HubLoginService/RenewAuth`
+    RenewAuth,
+    /// `HubLoginService/ResolveLogin`
+    ResolveLogin,
+    /// `HubLoginService/NotifyUpdate`
+    NotifyUpdate,
     /// `LiveAuthPortalService/Test`
     PortalTest,
     /// `LiveAuthPortalService/GetStatus`
@@ -75,7 +85,7 @@ pub enum Op {
 
 impl Op {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 39] = [
         Self::MintHash,
         Self::VerifyHash,
         Self::BatchMintHash,
@@ -90,6 +100,11 @@ impl Op {
         Self::BatchOpen,
         Self::BatchVerify,
         Self::BatchReseal,
+        Self::BeginLogin,
+        Self::CompleteLogin,
+        Self::RenewAuth,
+        Self::ResolveLogin,
+        Self::NotifyUpdate,
         Self::PortalTest,
         Self::PortalGetStatus,
         Self::PortalLogin,
@@ -131,14 +146,22 @@ impl Op {
     pub const fn makes(self) -> bool {
         matches!(
             self,
-            Self::MintHash | Self::BatchMintHash | Self::Seal | Self::BatchSeal | Self::Reseal | Self::BatchReseal
+            Self::MintHash
+                | Self::BatchMintHash
+                | Self::Seal
+                | Self::BatchSeal
+                | Self::Reseal
+                | Self::BatchReseal
+                | Self::BeginLogin
+                | Self::CompleteLogin
+                | Self::RenewAuth
         )
     }
 
     /// Whether it makes something, for its caller or for a vendor, or shows a payload: always journalled, refusals included.
     #[must_use]
     pub const fn grants(self) -> bool {
-        self.makes() || self.reaches_out() || matches!(self, Self::Open | Self::BatchOpen)
+        self.makes() || self.reaches_out() || matches!(self, Self::Open | Self::BatchOpen | Self::ResolveLogin)
     }
 
     /// Whether it asks a vendor: worked on where nobody else waits for it, for as long as that vendor may take, and to its
@@ -147,7 +170,10 @@ impl Op {
     pub const fn reaches_out(self) -> bool {
         matches!(
             self,
-            Self::PortalTest
+            Self::CompleteLogin
+                | Self::RenewAuth
+                | Self::NotifyUpdate
+                | Self::PortalTest
                 | Self::PortalGetStatus
                 | Self::PortalLogin
                 | Self::PortalCompleteInfo
@@ -170,7 +196,7 @@ impl Op {
     /// Whether it waits for a disk, and so is not for a thread that serves others meanwhile.
     #[must_use]
     pub const fn waits(self) -> bool {
-        matches!(self, Self::Revoke | Self::ListRevocations)
+        matches!(self, Self::Revoke | Self::ListRevocations | Self::ResolveLogin)
     }
 
     /// Whether it judges and shows no payload.
@@ -225,6 +251,11 @@ impl Op {
             Self::BatchOpen => "batch_open",
             Self::BatchVerify => "batch_verify",
             Self::BatchReseal => "batch_reseal",
+            Self::BeginLogin => "begin_login",
+            Self::CompleteLogin => "complete_login",
+            Self::RenewAuth => "renew_auth",
+            Self::ResolveLogin => "resolve_login",
+            Self::NotifyUpdate => "notify_update",
             Self::PortalTest => "portal_test",
             Self::PortalGetStatus => "portal_get_status",
             Self::PortalLogin => "portal_login",

@@ -243,7 +243,7 @@ fn seal_admitted(
     Ok(sealed)
 }
 
-fn entropy() -> Result<Entropy, Refusal> {
+pub(super) fn entropy() -> Result<Entropy, Refusal> {
     let mut entropy = Entropy { salt: [0; 24], grant_id: [0; 16] };
     let drawn = getrandom::fill(&mut entropy.salt).and_then(|()| getrandom::fill(&mut entropy.grant_id));
     drawn.map_err(|error| {
@@ -253,14 +253,14 @@ fn entropy() -> Result<Entropy, Refusal> {
     Ok(entropy)
 }
 
-fn not_that_long(problem: LifetimeProblem) -> Refusal {
+pub(super) fn not_that_long(problem: LifetimeProblem) -> Refusal {
     match problem {
         LifetimeProblem::NotPositive => Refusal::invalid("ttl", problem.to_string()),
         LifetimeProblem::TooLong { limit, whose } => Refusal::TtlTooLong { field: "ttl", limit, whose },
     }
 }
 
-fn not_sealed(problem: &SealProblem, app: &App) -> Refusal {
+pub(super) fn not_sealed(problem: &SealProblem, app: &App) -> Refusal {
     match problem {
         SealProblem::NoActiveVersion => Refusal::NoActiveVersion,
         SealProblem::SealLimitReached => Refusal::SealLimitReached,
@@ -271,7 +271,7 @@ fn not_sealed(problem: &SealProblem, app: &App) -> Refusal {
 }
 
 /// One line when a key passes the alarm threshold; the gauge shows it from then on.
-fn alarm(state: &State, app: &App, sealed: &Sealed) {
+pub(super) fn alarm(state: &State, app: &App, sealed: &Sealed) {
     if sealed.seals == state.seal_limits.alarm {
         tracing::warn!(
             key = %app.key.name,
@@ -282,7 +282,7 @@ fn alarm(state: &State, app: &App, sealed: &Sealed) {
     }
 }
 
-fn entry<'s, V: Verb>(admitted: &Admitted<'s, App, V>) -> Entry<'s> {
+pub(super) fn entry<'s, V: Verb>(admitted: &Admitted<'s, App, V>) -> Entry<'s> {
     Entry {
         object: &admitted.object.name,
         rule: &admitted.permit.rule().name,

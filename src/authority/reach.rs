@@ -36,7 +36,6 @@ pub(super) enum Whom {
     /// An idibu client.
     Client(i64),
     /// A Hub user, as the caller wrote the name.
-    #[expect(dead_code, reason = "for Hub's logins")]
     User(String),
 }
 
@@ -54,7 +53,6 @@ pub(super) enum Step<P, T> {
     /// The vendor is asked.
     Go(P),
     /// The answer is there without.
-    #[expect(dead_code, reason = "for Hub's renewals")]
     Answer(T),
 }
 
@@ -158,7 +156,6 @@ impl Authority {
 
 impl Flight {
     /// The authority.
-    #[expect(dead_code, reason = "for Hub's logins")]
     pub(super) fn authority(&self) -> &Arc<Authority> {
         &self.authority
     }

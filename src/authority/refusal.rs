@@ -91,6 +91,15 @@ pub enum Refusal {
     Unreserved,
     /// The ledger did not make it durable, or not in time, or could not be read.
     Unkept,
+    /// The app's configuration names no Hub.
+    LoginNotConfigured,
+    /// The app is configured for the other generation of Hub's API.
+    WrongGeneration,
+    /// It names a Hub that the app's configuration does not.
+    OriginNotAllowed {
+        /// The field, as the API names it.
+        field: &'static str,
+    },
     /// There is no ledger, and so nothing can be revoked.
     NoLedger,
     /// The journal did not take the record, or not in time.
@@ -114,10 +123,14 @@ impl Refusal {
             Self::UnknownDomain | Self::UnknownApp | Self::UnknownKey | Self::UnknownVersion => Code::NotFound,
             Self::Keys(problem, _) => problem.code(),
             Self::Vendor(fault) => fault.problem.code(),
-            Self::Invalid { .. } | Self::TtlTooLong { .. } | Self::TokenTooLong { .. } | Self::Undecodable => {
-                Code::InvalidArgument
+            Self::Invalid { .. }
+            | Self::TtlTooLong { .. }
+            | Self::TokenTooLong { .. }
+            | Self::OriginNotAllowed { .. }
+            | Self::Undecodable => Code::InvalidArgument,
+            Self::NoActiveVersion | Self::NoLedger | Self::LoginNotConfigured | Self::WrongGeneration => {
+                Code::FailedPrecondition
             }
-            Self::NoActiveVersion | Self::NoLedger => Code::FailedPrecondition,
             Self::SealLimitReached | Self::RateLimited { .. } | Self::MessageTooLarge { .. } => Code::ResourceExhausted,
             Self::Overloaded { .. } | Self::Unreserved | Self::Unkept | Self::Unrecorded => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
@@ -149,6 +162,9 @@ impl Refusal {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::UnknownMethod => "UNKNOWN_METHOD",
             Self::Unreserved | Self::Unkept => "LEDGER_UNAVAILABLE",
+            Self::LoginNotConfigured => "LOGIN_NOT_CONFIGURED",
+            Self::WrongGeneration => "WRONG_GENERATION",
+            Self::OriginNotAllowed { .. } => "ORIGIN_NOT_ALLOWED",
             Self::NoLedger => "NO_LEDGER",
             Self::Unrecorded => "JOURNAL_UNAVAILABLE",
             Self::Internal => "INTERNAL",
@@ -159,7 +175,9 @@ impl Refusal {
     #[must_use]
     pub const fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Invalid { field, .. } | Self::TtlTooLong { field, .. } => Some(field),
+            Self::Invalid { field, .. } | Self::TtlTooLong { field, .. } | Self::OriginNotAllowed { field } => {
+                Some(field)
+            }
             Self::TokenTooLong { .. } => Some("payload"),
             _ => None,
         }
@@ -229,6 +247,15 @@ impl fmt::Display for Refusal {
             Self::Unkept => f.write_str(
                 "the ledger does not answer, and nothing is revoked that it does not hold; retry until it does (asking twice does no harm): the log says what its operator has to do",
             ),
+            Self::LoginNotConfigured => {
+                f.write_str("the app's configuration names no Hub; list its origins in [[hub.apps]]")
+            }
+            Self::WrongGeneration => {
+                f.write_str("the app is configured for generation 1 of Hub's API, which renews nothing; set generation = 2, or log in anew")
+            }
+            Self::OriginNotAllowed { field } => {
+                write!(f, "{field}: it names a Hub that the app's configuration does not; if it is one, add it to origins in [[hub.apps]]")
+            }
             Self::NoLedger => f.write_str("this service has no ledger, so nothing can be revoked; name a file in ledger.path and restart"),
             Self::Unrecorded => f.write_str(
                 "the journal takes no records at present, and nothing is granted without one; retry later: the log says what its operator has to do",

@@ -26,6 +26,10 @@ pub enum VendorProblem {
     Refused,
     /// It answered something else than its document says.
     Unreadable,
+    /// Nobody knows whether it has the token of a login, which is cut off therefore.
+    DeliveryUncertain,
+    /// Nobody knows which of two tokens it has.
+    RenewalUncertain,
 }
 
 impl VendorProblem {
@@ -40,7 +44,7 @@ impl VendorProblem {
             Self::NotAllowed | Self::Refused => Code::FailedPrecondition,
             Self::Unreachable | Self::Failed => Code::Unavailable,
             Self::Late => Code::DeadlineExceeded,
-            Self::Unreadable => Code::Unknown,
+            Self::Unreadable | Self::DeliveryUncertain | Self::RenewalUncertain => Code::Unknown,
         }
     }
 
@@ -54,6 +58,8 @@ impl VendorProblem {
             Self::Failed => "VENDOR_FAILED",
             Self::Refused => "VENDOR_REFUSED",
             Self::Unreadable => "VENDOR_ANSWER_UNREADABLE",
+            Self::DeliveryUncertain => "DELIVERY_UNCERTAIN",
+            Self::RenewalUncertain => "RENEWAL_UNCERTAIN",
         }
     }
 }
@@ -136,6 +142,21 @@ impl VendorFault {
         Self { vendor, problem, sent: fault.sent, http_status: None, said: Said::default(), why }
     }
 
+    /// The same of a call that sent nothing: it was not reached, unless it may not be.
+    #[must_use]
+    pub(super) fn unreached(self) -> Self {
+        match self.problem {
+            VendorProblem::NotAllowed => self,
+            _ => Self { problem: VendorProblem::Unreachable, ..self },
+        }
+    }
+
+    /// The same, as a problem of another kind.
+    #[must_use]
+    pub(super) fn taken_for(self, problem: VendorProblem) -> Self {
+        Self { problem, ..self }
+    }
+
     /// An answer that is none. `why` quotes nothing of it.
     #[must_use]
     pub fn answered(vendor: Vendor, problem: VendorProblem, http_status: u16, said: Said, why: &str) -> Self {
@@ -154,7 +175,15 @@ impl fmt::Display for VendorFault {
         if let Some(status) = self.http_status {
             write!(f, " (HTTP {status})")?;
         }
-        Ok(())
+        match self.problem {
+            VendorProblem::DeliveryUncertain => {
+                f.write_str("; it may have the token, whose grant is revoked therefore: have the user log in anew")
+            }
+            VendorProblem::RenewalUncertain => {
+                f.write_str("; it has one of the two tokens, and both stay valid: go on with the one that it sends")
+            }
+            _ => Ok(()),
+        }
     }
 }
 

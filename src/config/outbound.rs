@@ -6,7 +6,7 @@ use super::{
     raw,
     typed::{Config, span},
 };
-use crate::{authority::Portal, liveauth::portal::Endpoint, outbound::Settings, policy::VerbName};
+use crate::{authority::Portal, hub::login::Origin, liveauth::portal::Endpoint, outbound::Settings, policy::VerbName};
 
 /// What a call that asks a vendor may take besides what the vendor takes: its record, and what has to be undone.
 const BESIDES: Duration = Duration::from_secs(2);
@@ -47,6 +47,21 @@ pub(super) fn portal(raw: &raw::LiveAuth, outbound: &Settings) -> Result<Portal,
     Ok(Portal { endpoint, timeout })
 }
 
+/// Whether the Hubs of all apps may be spoken to.
+pub(super) fn hubs(config: &Config) -> Result<(), String> {
+    let plain = |origin: &&Origin| !origin.is_secure() && !config.outbound.insecure_loopback;
+    for app in &config.apps {
+        if let Some(origin) = app.login.origins.iter().find(plain) {
+            return Err(format!(
+                "app {:?}: the origin {origin} is http, which is spoken in development alone, to this machine; write https, or in \
+                 development outbound.insecure_loopback = true",
+                app.name
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// How long a call that asks a vendor may take.
 pub(super) fn reach(outbound: &Settings, portal: &Portal) -> Duration {
     outbound.timeout.max(portal.timeout) + BESIDES
@@ -70,7 +85,9 @@ impl Config {
     /// The TCP ports of the vendors that some rule has asked; none where nobody may have one asked.
     #[must_use]
     pub fn ports_out(&self) -> BTreeSet<u16> {
-        let asks_liveauth = self.rules.iter().flat_map(|rule| &rule.verbs).any(|verb: &VerbName| verb.is_for_portals());
-        asks_liveauth.then(|| self.portal.endpoint.port()).into_iter().collect()
+        let some = |asks: fn(VerbName) -> bool| self.rules.iter().flat_map(|rule| &rule.verbs).any(|verb| asks(*verb));
+        let liveauth = some(VerbName::is_for_portals).then(|| self.portal.endpoint.port());
+        let hubs = self.apps.iter().flat_map(|app| &app.login.origins).filter(|_| some(VerbName::is_for_hubs));
+        liveauth.into_iter().chain(hubs.map(Origin::port)).collect()
     }
 }

@@ -304,6 +304,7 @@ pub(super) fn check(raw: raw::Raw, folder: &Path) -> Result<Config, String> {
     if let Some(journal) = &config.journal {
         journal::check_wait(journal.wait, config.limits.deadline)?;
     }
+    outbound::hubs(&config)?;
     config.policy()?;
     // Whether settings fit together is for the rooms they belong to; keys without versions stand in for the real ones.
     config.without_keys()?;

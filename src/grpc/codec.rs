@@ -44,6 +44,9 @@ macro_rules! decodable {
 decodable! { usize::MAX =>
     MintHashRequest MintHashResponse VerifyHashRequest VerifyHashResponse
     BatchMintHashResponse BatchVerifyHashResponse
+    BeginLoginRequest BeginLoginResponse CompleteLoginRequest CompleteLoginResponse
+    RenewAuthRequest RenewAuthResponse ResolveLoginRequest ResolveLoginResponse
+    NotifyUpdateRequest NotifyUpdateResponse
     TestRequest TestResponse GetStatusRequest GetStatusResponse LoginRequest LoginResponse
     CompleteInfoRequest CompleteInfoResponse LogoutRequest LogoutResponse
     SealRequest SealResponse OpenRequest OpenResponse VerifyRequest VerifyResponse ResealRequest ResealResponse

@@ -13,7 +13,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_res
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{
-    route::{HUB_TOKEN_SERVICE, KEY_SERVICE, LIVE_AUTH_PORTAL_SERVICE, LIVE_AUTH_SERVICE},
+    route::{HUB_LOGIN_SERVICE, HUB_TOKEN_SERVICE, KEY_SERVICE, LIVE_AUTH_PORTAL_SERVICE, LIVE_AUTH_SERVICE},
     session::Reach,
     status::DOMAIN,
 };
@@ -21,7 +21,7 @@ use super::{
 /// The reason of the refusal to say anything of a service that is not here.
 pub(super) const UNKNOWN_SERVICE: &str = "UNKNOWN_SERVICE";
 
-const NAMES: [&str; 4] = ["", LIVE_AUTH_SERVICE, LIVE_AUTH_PORTAL_SERVICE, HUB_TOKEN_SERVICE];
+const NAMES: [&str; 5] = ["", LIVE_AUTH_SERVICE, LIVE_AUTH_PORTAL_SERVICE, HUB_TOKEN_SERVICE, HUB_LOGIN_SERVICE];
 
 fn is_known(name: &str, reach: Reach) -> bool {
     NAMES.contains(&name) || (reach == Reach::Admin && name == KEY_SERVICE)

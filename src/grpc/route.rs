@@ -6,6 +6,7 @@ use crate::audit::Op;
 /// The services' full names.
 pub(super) const LIVE_AUTH_SERVICE: &str = "countersign.v1.LiveAuthService";
 pub(super) const LIVE_AUTH_PORTAL_SERVICE: &str = "countersign.v1.LiveAuthPortalService";
+pub(super) const HUB_LOGIN_SERVICE: &str = "countersign.v1.HubLoginService";
 pub(super) const HUB_TOKEN_SERVICE: &str = "countersign.v1.HubTokenService";
 pub(super) const KEY_SERVICE: &str = "countersign.v1.KeyService";
 
@@ -45,6 +46,14 @@ impl Route {
                 "VerifyHash" => Self::Call(Op::VerifyHash),
                 "BatchMintHash" => Self::Call(Op::BatchMintHash),
                 "BatchVerifyHash" => Self::Call(Op::BatchVerifyHash),
+                _ => Self::Unknown,
+            },
+            HUB_LOGIN_SERVICE => match method {
+                "BeginLogin" => Self::Call(Op::BeginLogin),
+                "CompleteLogin" => Self::Call(Op::CompleteLogin),
+                "RenewAuth" => Self::Call(Op::RenewAuth),
+                "ResolveLogin" => Self::Call(Op::ResolveLogin),
+                "NotifyUpdate" => Self::Call(Op::NotifyUpdate),
                 _ => Self::Unknown,
             },
             LIVE_AUTH_PORTAL_SERVICE => match method {

@@ -82,6 +82,9 @@ pub(super) fn order(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) ->
         Op::MarkKeyVersionCompromised => begin::<proto::MarkKeyVersionCompromisedRequest>,
         Op::DestroyKeyVersion => begin::<proto::DestroyKeyVersionRequest>,
         Op::Reload => begin::<proto::ReloadRequest>,
+        Op::CompleteLogin => begin::<proto::CompleteLoginRequest>,
+        Op::RenewAuth => begin::<proto::RenewAuthRequest>,
+        Op::NotifyUpdate => begin::<proto::NotifyUpdateRequest>,
         Op::PortalTest => begin::<proto::TestRequest>,
         Op::PortalGetStatus => begin::<proto::GetStatusRequest>,
         Op::PortalLogin => begin::<proto::LoginRequest>,
@@ -116,6 +119,8 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         Op::BatchOpen => answer::<proto::BatchOpenRequest>,
         Op::BatchVerify => answer::<proto::BatchVerifyRequest>,
         Op::BatchReseal => answer::<proto::BatchResealRequest>,
+        Op::BeginLogin => answer::<proto::BeginLoginRequest>,
+        Op::ResolveLogin => answer::<proto::ResolveLoginRequest>,
         Op::ListKeys => answer::<proto::ListKeysRequest>,
         Op::GetKey => answer::<proto::GetKeyRequest>,
         Op::ExplainToken => answer::<proto::ExplainTokenRequest>,
@@ -127,6 +132,9 @@ pub(super) fn call(op: Op, form: Form, exchange: &Exchange<'_>, body: &[u8]) -> 
         | Op::MarkKeyVersionCompromised
         | Op::DestroyKeyVersion
         | Op::Reload
+        | Op::CompleteLogin
+        | Op::RenewAuth
+        | Op::NotifyUpdate
         | Op::PortalTest
         | Op::PortalGetStatus
         | Op::PortalLogin

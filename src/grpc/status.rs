@@ -40,7 +40,7 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         Refusal::Invalid { field, description } => {
             details.add_bad_request_violation(*field, description.clone());
         }
-        Refusal::TtlTooLong { field, .. } => {
+        Refusal::TtlTooLong { field, .. } | Refusal::OriginNotAllowed { field } => {
             details.add_bad_request_violation(*field, message.clone());
         }
         Refusal::TokenTooLong { .. } => {
@@ -67,6 +67,8 @@ pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
         | Refusal::DeadlineExceeded
         | Refusal::UnknownMethod
         | Refusal::NoLedger
+        | Refusal::LoginNotConfigured
+        | Refusal::WrongGeneration
         | Refusal::Internal => {}
     }
     Status::with_error_details(code(refusal.code()), message, details)
@@ -241,6 +243,9 @@ mod tests {
             Refusal::Unreserved,
             Refusal::Unkept,
             Refusal::NoLedger,
+            Refusal::LoginNotConfigured,
+            Refusal::WrongGeneration,
+            Refusal::OriginNotAllowed { field: "callback" },
             Refusal::Unrecorded,
             Refusal::Vendor(vendor(Problem::Unreachable)),
             Refusal::Vendor(vendor(Problem::Timeout)),

@@ -49,6 +49,7 @@ fn hint(hint: Hint) -> i32 {
         Hint::BindingAbsent => proto::Hint::BindingAbsent,
         Hint::NotRevocableByUser => proto::Hint::NotRevocableByUser,
         Hint::DomainNotFound => proto::Hint::DomainNotFound,
+        Hint::OldTokenNotRevoked => proto::Hint::OldTokenNotRevoked,
     };
     number.into()
 }

@@ -93,6 +93,12 @@ impl VerbName {
         matches!(self, Self::PortalRead | Self::PortalLogin | Self::PortalLogout)
     }
 
+    /// Whether it can have a Hub asked for something.
+    #[must_use]
+    pub const fn is_for_hubs(self) -> bool {
+        matches!(self, Self::Login | Self::Renew | Self::Notify)
+    }
+
     /// Whether it can be asked of an app.
     #[must_use]
     pub const fn is_for_apps(self) -> bool {

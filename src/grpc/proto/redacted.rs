@@ -1,6 +1,8 @@
 //! `Debug` for the messages that `build.rs` lists as secret: what is public in them is shown, of the rest only
 //! whether it is there and how long it is.
 
+mod hub_login;
+
 use std::fmt;
 
 use zeroize::Zeroize as _;

@@ -35,14 +35,25 @@ pub enum Method {
     Put,
 }
 
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// Nothing.
+    Nothing,
+    /// `application/json`
+    Json,
+    /// `application/x-www-form-urlencoded`
+    Form,
+}
+
 /// A request. It holds credentials, and so shows itself to nobody unasked; its body is wiped when dropped.
 pub struct Request {
     /// How.
     pub method: Method,
     /// Where: an absolute URL.
     pub url: String,
-    /// What the body is; `None` for an empty one.
-    pub content_type: Option<&'static str>,
+    /// What the body is.
+    pub content: Content,
     /// The body.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -107,18 +118,18 @@ pub fn deliver(
     delivery: Delivery,
 ) -> Result<Request, SegmentProblem> {
     let url = format!("{hub}/v1/{}/{}/auth", segment(hub_name)?, segment(username)?);
-    let (content_type, body) = match delivery {
-        Delivery::Json => ("application/json", json(&Delivered { hub_login_token, auth })),
+    let (content, body) = match delivery {
+        Delivery::Json => (Content::Json, json(&Delivered { hub_login_token, auth })),
         Delivery::Form => {
             let mut body = Zeroizing::new(Vec::with_capacity(3 * hub_login_token.len() + auth.len() + 24));
             for (name, value) in [("hubLoginToken=", hub_login_token), ("&auth=", auth)] {
                 body.extend_from_slice(name.as_bytes());
                 utf8_percent_encode(value, COMPONENT).for_each(|piece| body.extend_from_slice(piece.as_bytes()));
             }
-            ("application/x-www-form-urlencoded", body)
+            (Content::Form, body)
         }
     };
-    Ok(Request { method: Method::Post, url, content_type: Some(content_type), body })
+    Ok(Request { method: Method::Post, url, content, body })
 }
 
 /// Generation 2: where the browser takes `auth` to the Hub: its callback, with `auth` as JSON text and the username
@@ -146,7 +157,7 @@ pub fn renew(callback: &Callback, auth: &str, new_auth: &str, username: &str) ->
     Request {
         method: Method::Put,
         url: callback.as_str().to_owned(),
-        content_type: Some("application/json"),
+        content: Content::Json,
         body: json(&Renewed { auth, new_auth, username }),
     }
 }
@@ -158,7 +169,7 @@ pub fn push(generation: Generation, hub: &Origin, hub_name: &str, username: &str
         Generation::One => format!("{hub}/v1/{}/{username}/push", segment(hub_name)?),
         Generation::Two => format!("{hub}/{username}/push"),
     };
-    Ok(Request { method: Method::Post, url, content_type: None, body: Zeroizing::default() })
+    Ok(Request { method: Method::Post, url, content: Content::Nothing, body: Zeroizing::default() })
 }
 
 fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
@@ -182,10 +193,10 @@ mod tests {
         let post = |delivery| deliver(&hub(), "acme", "jodonnell@broadsoft.com", token, "hat1_x", delivery).unwrap();
         let sent = post(Delivery::Json);
         assert_eq!(sent.url, "https://core.broadsoftlabs.com/v1/acme/jodonnell@broadsoft.com/auth");
-        assert_eq!((sent.method, sent.content_type), (Method::Post, Some("application/json")));
+        assert_eq!((sent.method, sent.content), (Method::Post, Content::Json));
         assert_eq!(&sent.body[..], br#"{"hubLoginToken":"s:abc.d+e/f=\"","auth":"hat1_x"}"#);
         let sent = post(Delivery::Form);
-        assert_eq!(sent.content_type, Some("application/x-www-form-urlencoded"));
+        assert_eq!(sent.content, Content::Form);
         assert_eq!(&sent.body[..], b"hubLoginToken=s%3Aabc.d%2Be%2Ff%3D%22&auth=hat1_x");
     }
 
@@ -207,7 +218,7 @@ mod tests {
         let to = |generation| push(generation, &hub(), "acme", "+4930123").unwrap();
         assert_eq!(to(Generation::One).url, "https://core.broadsoftlabs.com/v1/acme/+4930123/push");
         assert_eq!(to(Generation::Two).url, "https://core.broadsoftlabs.com/+4930123/push");
-        assert!(to(Generation::Two).body.is_empty() && to(Generation::Two).content_type.is_none());
+        assert!(to(Generation::Two).body.is_empty() && to(Generation::Two).content == Content::Nothing);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::Path,
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -78,9 +79,25 @@ fn dev(at: &Path) -> Command {
         .args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir"])
         .arg(at)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(File::create(at.join("said")).unwrap())
         .stderr(File::options().create(true).append(true).open(at.join("log")).unwrap());
     command
+}
+
+/// Its TCP address, as it says it.
+pub fn tcp(service: &Service) -> String {
+    let begin = Instant::now();
+    loop {
+        let said = fs::read_to_string(service.dir.path().join("said")).unwrap();
+        let mut lines = said.lines().filter(|line| line.trim_start().starts_with("grpc"));
+        let address = lines.next().and_then(|line| line.split_whitespace().find(|word| word.starts_with("http://")));
+        // The line is whole once there is more.
+        if let Some(address) = address.filter(|_| said.contains("ready")) {
+            return address.to_owned();
+        }
+        assert!(begin.elapsed() < service::PATIENCE, "it does not say where it listens: {said}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// HTTP status and answer of an RPC of `HubLoginService`.

@@ -12,6 +12,7 @@ mod delivering;
 mod faults;
 mod hostile;
 mod hub;
+mod page;
 mod renewing;
 mod resolving;
 mod secrecy;

@@ -34,8 +34,22 @@ pub enum VendorProblem {
 
 impl VendorProblem {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::NotAllowed, Self::Unreachable, Self::Late, Self::Failed, Self::Refused, Self::Unreadable];
+    pub const ALL: [Self; 8] = [
+        Self::NotAllowed,
+        Self::Unreachable,
+        Self::Late,
+        Self::Failed,
+        Self::Refused,
+        Self::Unreadable,
+        Self::DeliveryUncertain,
+        Self::RenewalUncertain,
+    ];
+
+    /// Whether it is about a token that Hub may have.
+    #[must_use]
+    pub const fn is_about_tokens(self) -> bool {
+        matches!(self, Self::DeliveryUncertain | Self::RenewalUncertain)
+    }
 
     /// The canonical code.
     #[must_use]

@@ -9,6 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use countersign::{authority::VendorProblem, policy::VerbName};
 use serde_json::json;
 
 use crate::{
@@ -38,6 +39,23 @@ fn the_go_program_does_what_the_page_says() {
 #[test]
 fn the_php_program_does_what_the_page_says() {
     runs("php", "program.php", &["php"]);
+}
+
+#[test]
+fn the_page_names_every_verb_method_and_reason() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hub.md")).unwrap();
+    let has = |word: &str| assert!(page.contains(&format!("`{word}`")), "docs/hub.md does not say {word}");
+    for problem in VendorProblem::ALL.into_iter().filter(|&problem| problem != VendorProblem::Unreadable) {
+        has(problem.reason());
+        has(problem.code().name());
+    }
+    assert!(
+        VerbName::ALL
+            .into_iter()
+            .filter(|verb| verb.is_for_hubs())
+            .all(|verb| page.contains(&format!("{:?}", verb.name())))
+    );
+    ["BeginLogin", "CompleteLogin", "RenewAuth", "ResolveLogin", "NotifyUpdate", "resolve"].into_iter().for_each(has);
 }
 
 fn runs(language: &str, file: &str, command: &[&str]) {

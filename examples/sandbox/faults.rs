@@ -79,6 +79,16 @@ pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new().route("/faults", get(page).post(switched)).route("/faults.json", get(read).put(switched_by_program))
 }
 
+/// For the front page: whoever has forgotten what is on would wonder.
+pub(crate) fn warning(on: Faults) -> String {
+    let Faults { liveauth, hub } = on;
+    let one = |vendor: &str, fault: Fault, words: &str| {
+        let said = format!("<p class=\"bad\">A fault is switched on. {vendor}: {}.</p>", e(words));
+        if fault == Fault::None { String::new() } else { said }
+    };
+    one("idibu LiveAuth", liveauth, liveauth.at().0) + &one("BroadSoft Hub", hub, hub.at().1)
+}
+
 async fn page(State(world): State<Arc<World>>) -> Page {
     let now = *world.faults();
     let choices = |vendor: &str, on: Fault, words: fn(Fault) -> &'static str| {

@@ -1,4 +1,4 @@
-//! Who is where: listeners on loopback, one for each company that this program plays.
+//! Who is where: five listeners on loopback, one for each company that this program plays.
 
 use std::{net::TcpListener, sync::Arc};
 
@@ -9,9 +9,9 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{front, liveauth, page, service::Service, trace, world::World};
+use crate::{acme, front, hub, liveauth, page, service::Service, trace, world::World};
 
 /// The front page's port where none is asked for, if it is free.
 const PREFERRED: u16 = 4280;
@@ -25,6 +25,10 @@ pub(crate) struct Origins {
     pub(crate) liveauth: String,
     /// A posting destination's.
     pub(crate) social: String,
+    /// BroadSoft's.
+    pub(crate) hub: String,
+    /// The app's.
+    pub(crate) acme: String,
 }
 
 /// The listeners behind them, bound and not yet served.
@@ -32,6 +36,22 @@ pub(crate) struct Listeners {
     front: TcpListener,
     liveauth: TcpListener,
     social: TcpListener,
+    hub: TcpListener,
+    acme: TcpListener,
+}
+
+/// SIGTERM and SIGINT, from the moment that this is made: whatever is there by then is cleared away.
+pub(crate) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    pub(crate) fn listen() -> Result<Self, String> {
+        let failed = |error: std::io::Error| format!("cannot start: {error}");
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(failed)? })
+    }
 }
 
 impl Listeners {
@@ -40,33 +60,35 @@ impl Listeners {
             Some(port) => bound(port)?,
             None => bound(PREFERRED).or_else(|_| bound(0))?,
         };
-        let listeners = Self { front, liveauth: bound(0)?, social: bound(0)? };
+        let listeners = Self { front, liveauth: bound(0)?, social: bound(0)?, hub: bound(0)?, acme: bound(0)? };
         let origins = Origins {
             front: origin(&listeners.front)?,
             liveauth: origin(&listeners.liveauth)?,
             social: origin(&listeners.social)?,
+            hub: origin(&listeners.hub)?,
+            acme: origin(&listeners.acme)?,
         };
         Ok((listeners, origins))
     }
 
-    /// Serves until SIGINT or SIGTERM, or until Countersign ends.
-    pub(crate) async fn serve(self, world: &Arc<World>, service: &mut Service) -> Result<(), String> {
-        let failed = |error: std::io::Error| format!("cannot start: {error}");
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    /// Serves until it is asked to stop, or until Countersign ends.
+    pub(crate) async fn serve(self, world: &Arc<World>, service: &mut Service, mut stop: Stop) -> Result<(), String> {
         let parts = [
             (self.front, &world.origins.front, front::routes()),
             (self.liveauth, &world.origins.liveauth, liveauth::routes()),
             (self.social, &world.origins.social, liveauth::social::routes()),
+            (self.hub, &world.origins.hub, hub::routes()),
+            (self.acme, &world.origins.acme, acme::routes()),
         ];
         for (listener, own, routes) in parts {
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+            let listener =
+                tokio::net::TcpListener::from_std(listener).map_err(|error| format!("cannot start: {error}"))?;
             let routes = complete(routes, own, world);
             tokio::spawn(async move { axum::serve(listener, routes).await });
         }
         tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            _ = stop.terminate.recv() => Ok(()),
+            _ = stop.interrupt.recv() => Ok(()),
             ended = service.ended() => Err(format!("Countersign ended: {ended}")),
         }
     }
@@ -83,7 +105,7 @@ fn complete(routes: Router<Arc<World>>, own: &str, world: &Arc<World>) -> Router
 }
 
 /// These are servers on somebody's laptop: a page of another site that has its name resolve to 127.0.0.1 is refused by
-/// the Host that its requests carry, and one that posts a form here by the Origin.
+/// the Host that its requests carry. (One that posts a form here is refused by its Origin, where forms are taken.)
 async fn guarded(State(own): State<Arc<str>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let authority = own.trim_start_matches("http://");

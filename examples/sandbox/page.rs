@@ -21,6 +21,10 @@ pub(crate) enum Place {
     Sandbox,
     LiveAuth,
     Social,
+    Hub,
+    Acme,
+    /// In one of Hub's frames.
+    AcmeFramed,
 }
 
 impl Place {
@@ -29,6 +33,9 @@ impl Place {
             Self::Sandbox => "sandbox",
             Self::LiveAuth => "liveauth",
             Self::Social => "social",
+            Self::Hub => "hub",
+            Self::Acme => "acme",
+            Self::AcmeFramed => "acme framed",
         }
     }
 
@@ -37,14 +44,17 @@ impl Place {
             Self::Sandbox => "Countersign sandbox",
             Self::LiveAuth => "idibu LiveAuth",
             Self::Social => "FriendNet",
+            Self::Hub => "BroadSoft Hub",
+            Self::Acme | Self::AcmeFramed => "Acme Contacts",
         }
     }
 
     fn is(self) -> &'static str {
         match self {
             Self::Sandbox => "both vendors on your laptop, the real Countersign in the middle",
-            Self::LiveAuth => "a stand-in for the vendor",
             Self::Social => "a stand-in for a social network",
+            Self::LiveAuth | Self::Hub => "a stand-in for the vendor",
+            Self::Acme | Self::AcmeFramed => "an app that integrates with Hub through Countersign",
         }
     }
 }
@@ -134,7 +144,8 @@ impl IntoResponse for Page {
         let trace = topic.as_ref().and_then(serde_json::Value::as_str).map(|topic| {
             format!(
                 "<section class=\"trace\" data-topic=\"{topic}\">\n<h2>What went over the wire</h2>\n<p class=\"note\">The \
-                 newest first. Secrets are shown as a beginning and a length.</p>\n<ol></ol>\n</section>\n\
+                 newest first: what was sent, and what came back. Secrets are shown as a beginning and a \
+                 length.</p>\n<ol><li class=\"note\">Nothing yet.</li></ol>\n</section>\n\
                  <script src=\"/assets/trace.js\" defer></script>\n"
             )
         });

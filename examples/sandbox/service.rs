@@ -93,8 +93,10 @@ pub(crate) fn be_countersign(folder: &Path) -> Result<(), String> {
 }
 
 /// As in `deploy/config.toml`, for this machine alone: the vendors are on loopback, without TLS.
-fn config(_origins: &Origins) -> String {
-    r#"# Made by the sandbox.
+fn config(origins: &Origins) -> String {
+    let (liveauth, hub) = (&origins.liveauth, &origins.hub);
+    format!(
+        r#"# Made by the sandbox.
 [listen]
 unix = "countersign.sock"
 reflection = true
@@ -119,16 +121,37 @@ level = "error"
 deadline = "5s"
 rate = "off"
 
+[outbound]
+timeout = "3s"
+insecure_loopback = true
+
+[liveauth]
+endpoint = "{liveauth}/clients/api/liveauth/"
+timeout = "3s"
+
 [[liveauth.domains]]
 name = "jobs.example.com"
 key = "jobs.example.com"
 
+[[hub.apps]]
+name = "acme-contacts"
+key = "acme-contacts"
+generation = 1
+origins = ["{hub}"]
+
+[[hub.apps]]
+name = "acme-contacts-2"
+key = "acme-contacts"
+generation = 2
+hub_name = "acme-contacts"
+origins = ["{hub}"]
+
 [[policy.rules]]
 name = "the sandbox may do everything"
 callers = ["*"]
-verbs = ["mint", "verify", "seal", "open", "reseal", "revoke"]
+verbs = ["mint", "verify", "seal", "open", "reseal", "revoke", "portal_read", "portal_login", "portal_logout", "login", "renew", "resolve", "notify"]
 domains = ["*"]
 apps = ["*"]
 "#
-    .to_owned()
+    )
 }

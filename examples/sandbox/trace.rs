@@ -21,26 +21,15 @@ use crate::world::World;
 const KEPT: usize = 60;
 
 /// Members and parameters that are shown as a beginning and a length.
-const SECRET: &[&str] = &[
-    "access_token",
-    "auth",
-    "csrf",
-    "hash",
-    "hubLoginToken",
-    "login_state",
-    "newAuth",
-    "password",
-    "payload",
-    "refresh_token",
-    "session",
-    "token",
-];
+const SECRET: &[&str] =
+    &["auth", "csrf", "hash", "hubLoginToken", "loginState", "newAuth", "password", "payload", "session", "token"];
 
 /// Whose business an exchange is, so that a page shows what belongs to it.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Topic {
     LiveAuth,
+    Hub,
 }
 
 /// One request and its answer, fit to be shown.

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{countersign::Countersign, faults::Faults, liveauth::accounts::Accounts, origins::Origins, trace::Trace};
+use crate::{
+    acme, countersign::Countersign, faults::Faults, hub, liveauth::accounts::Accounts, origins::Origins, trace::Trace,
+};
 
 /// One for the process.
 pub(crate) struct World {
@@ -11,6 +13,9 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     faults: Mutex<Faults>,
     accounts: Mutex<Accounts>,
+    login: Mutex<String>,
+    hub: Mutex<hub::memory::Memory>,
+    acme: Mutex<acme::memory::Memory>,
 }
 
 impl World {
@@ -21,6 +26,9 @@ impl World {
             trace: Trace::default(),
             faults: Mutex::default(),
             accounts: Mutex::default(),
+            login: Mutex::default(),
+            hub: Mutex::default(),
+            acme: Mutex::default(),
         })
     }
 
@@ -32,6 +40,26 @@ impl World {
     /// What idibu keeps.
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         locked(&self.accounts)
+    }
+
+    /// Keeps the token of the job site's login, until it is completed.
+    pub(crate) fn keep_login(&self, token: String) {
+        *locked(&self.login) = token;
+    }
+
+    /// That token.
+    pub(crate) fn kept_login(&self) -> String {
+        locked(&self.login).clone()
+    }
+
+    /// What Hub keeps.
+    pub(crate) fn hub(&self) -> MutexGuard<'_, hub::memory::Memory> {
+        locked(&self.hub)
+    }
+
+    /// What the app keeps.
+    pub(crate) fn acme(&self) -> MutexGuard<'_, acme::memory::Memory> {
+        locked(&self.acme)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The stories of `liveauth.py`, each in a Chromium and a sandbox of its own; and the browser library.
+//! The stories of `liveauth.py` and `hub.py`, each in a Chromium and a sandbox of its own; and the browser library.
 
 use std::process::{Command, Stdio};
 
@@ -27,6 +27,31 @@ fn an_expired_and_a_forged_hash_call_on_error() {
 #[test]
 fn what_liveauth_does_wrong_calls_on_error() {
     told("faults");
+}
+
+#[test]
+fn a_back_end_does_it_all_through_countersign() {
+    told("liveauth_backend");
+}
+
+#[test]
+fn generation_one_of_hub_from_the_settings_page_to_the_user_who_was_cut_off() {
+    told("generation_one");
+}
+
+#[test]
+fn generation_two_of_hub_from_the_settings_page_through_a_renewal_to_the_user_who_was_cut_off() {
+    told("generation_two");
+}
+
+#[test]
+fn a_user_who_says_no_hands_nothing_over() {
+    told("a_user_who_says_no");
+}
+
+#[test]
+fn what_hub_does_wrong_lets_nobody_in() {
+    told("hub_faults");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 usage: drive.py STORY FRONT-PAGE SCREENSHOT-FOLDER
 
-A story is a function of `liveauth.py`; it fails by an exception.
+A story is a function of `liveauth.py` or `hub.py`; it fails by an exception.
 """
 
 import json
@@ -25,6 +25,7 @@ FLAGS = (
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-dev-shm-usage",
+    "--hide-scrollbars",
     "--window-size=1200,900",
 )
 
@@ -106,11 +107,12 @@ class Browser:
 
 def main():
     story, front, shots = sys.argv[1:]
+    import hub
     import liveauth
 
     browser = Browser(front, shots)
     try:
-        getattr(liveauth, story)(browser)
+        (getattr(liveauth, story, None) or getattr(hub, story))(browser)
     except Exception:
         browser.driver.save_screenshot(str(browser.shots / f"failed-{story}.png"))
         raise

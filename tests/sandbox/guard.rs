@@ -5,7 +5,7 @@ use crate::run::{Sandbox, ask, get};
 #[test]
 fn a_name_that_leads_to_loopback_is_not_served() {
     let sandbox = Sandbox::start();
-    for origin in [&sandbox.front, &sandbox.liveauth, &sandbox.social] {
+    for origin in [&sandbox.front, &sandbox.liveauth, &sandbox.social, &sandbox.hub, &sandbox.acme] {
         let port = origin.rsplit(':').next().unwrap();
         for (host, status) in [
             (format!("127.0.0.1:{port}"), 200),

@@ -128,7 +128,11 @@ def faults(browser):
     browser.shoot("faults")
     browser.click("main button")
     browser.until(lambda: browser.find("input[name=liveauth][value=wrong_user]").is_selected(), "the switch")
+    browser.open("/")
+    assert browser.text(".bad") == "A fault is switched on. idibu LiveAuth: Answers about another user."
     browser.switch()
+    browser.open("/")
+    assert not browser.all(".bad")
     browser.open("/liveauth/browser")
     browser.click("#do-test")
     browser.until_text("#outcome", "hello world")

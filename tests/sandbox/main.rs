@@ -12,5 +12,7 @@
 mod browser;
 mod endpoint;
 mod guard;
+mod hub;
+mod process;
 mod run;
 mod test_page;

@@ -5,11 +5,12 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Once,
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// For a machine busy with other tests.
@@ -21,6 +22,10 @@ pub struct Sandbox {
     pub front: String,
     pub liveauth: String,
     pub social: String,
+    pub hub: String,
+    pub acme: String,
+    /// Countersign's.
+    pub socket: PathBuf,
 }
 
 /// An answer, read whole.
@@ -34,13 +39,13 @@ pub struct Answer {
 impl Sandbox {
     /// On ports of its own.
     pub fn start() -> Self {
+        Self::start_with(&["--port", "0"])
+    }
+
+    pub fn start_with(args: &[&str]) -> Self {
         let mut command = Command::new(built());
-        let mut process = command
-            .args(["--port", "0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the example starts");
+        let mut process =
+            command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the example starts");
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let front = lines.next().expect("the example says something");
         assert!(front.starts_with("http://127.0.0.1:"), "the first line is no address: {front}");
@@ -50,7 +55,19 @@ impl Sandbox {
             line.split_whitespace().next().unwrap().to_owned()
         };
         let (liveauth, social) = (origin("LiveAuth endpoint"), origin("social network"));
-        Self { process, front, liveauth, social }
+        let (hub, acme) = (origin("BroadSoft Hub"), origin("Acme Contacts"));
+        let socket = PathBuf::from(origin("Countersign itself").strip_prefix("unix:").unwrap());
+        Self { process, front, liveauth, social, hub, acme, socket }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends a signal, and waits for the end.
+    pub fn end(&mut self, signal: Signal) -> ExitStatus {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+        self.process.wait().unwrap()
     }
 
     /// The parameters of a hash that Countersign has minted for a page: client, expires, hash.
@@ -66,9 +83,9 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         // Asked, not killed: so it takes its folder and Countersign with it.
-        let pid = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.process.wait();
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.end(Signal::TERM);
+        }
     }
 }
 
@@ -112,7 +129,7 @@ pub fn ask(method: &str, origin: &str, path: &str, headers: &[(&str, &str)], bod
 }
 
 /// The example's binary. Whoever runs all tests has had it built already; for a single target it is built here.
-fn built() -> PathBuf {
+pub fn built() -> PathBuf {
     static BUILD: Once = Once::new();
     let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
     let release = folder.file_name().is_some_and(|name| name == "release");

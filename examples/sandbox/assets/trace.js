@@ -16,10 +16,11 @@
     function show(exchange) {
         var item = document.createElement('li');
         item.appendChild(part('span', 'who', exchange.from + ' → ' + exchange.to));
+        item.appendChild(part('span', 'answer', exchange.answer));
         item.appendChild(part('code', 'request', exchange.request));
         if (exchange.sent) { item.appendChild(part('pre', 'sent', exchange.sent)); }
-        item.appendChild(part('span', 'answer', exchange.answer));
         if (exchange.got) { item.appendChild(part('pre', 'got', exchange.got)); }
+        if (after === 0) { list.textContent = ''; }
         list.insertBefore(item, list.firstChild);
     }
 
@@ -28,8 +29,8 @@
             return answer.json();
         }).then(function (found) {
             found.exchanges.forEach(function (exchange) {
-                after = exchange.number;
                 show(exchange);
+                after = exchange.number;
             });
             setTimeout(look, 1000);
         }, function () {

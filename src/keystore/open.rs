@@ -170,3 +170,36 @@ pub(super) fn about<'a>(
         kid: recorded.transpose()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{crypto::secret::Secret, keystore};
+
+    /// By somebody who has the document key, or by a fault: everything fits but the kid, which tokens go by.
+    #[test]
+    fn a_kid_that_its_key_does_not_make_is_refused_though_it_was_sealed_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let kek = keystore::KekSource::File(dir.path().join("kek"));
+        let location = Location { keyring: dir.path().join("keyring"), kek };
+        let (name, now) = (KeyName::new("hub").unwrap(), UnixSeconds(1_800_000_000));
+        keystore::init(&location, now).unwrap();
+        keystore::create(&location, &name, KeyKind::Hat1, Suite::Aes256Gcm, None, now).unwrap();
+        let OpenedDocument { mut document, key, .. } = document(&location).unwrap_or_else(|error| panic!("{error}"));
+        let path = &location.keyring;
+        let mut entry = document.keys[0].versions[0].clone();
+        let of = |entry: &VersionEntry| about(&name, KeyKind::Hat1, entry, path).unwrap();
+        let Ok(material) = key.unwrap_version(&of(&entry), entry.material.as_ref().unwrap()) else {
+            panic!("it was sealed")
+        };
+        entry.kid = Some("0123456789abcdef".into());
+        entry.material = Some(key.wrap_version(&of(&entry), &Secret::copied(material.material())).unwrap());
+        document.keys[0].versions[0] = entry;
+        key.authenticate(&mut document);
+        fs::write(path, document.to_bytes()).unwrap();
+        let refused = keystore::load(&location).map(|_| ()).unwrap_err();
+        assert!(matches!(refused, KeystoreError::KidDiffers(_, _, 1)), "{refused}");
+    }
+}

@@ -183,6 +183,40 @@ fn keys_that_may_not_serve_are_refused() {
     service.refuses("version 1 of key acme is gone without having been suspended or destroyed");
 }
 
+/// A copy from before that was gone on from elsewhere: it is of a later generation, and lacks what was said since.
+#[test]
+fn a_keyring_that_takes_back_what_was_said_for_good_is_refused() {
+    let mut service = Refusing::start();
+    let at = service.service.dir.path().to_owned();
+    for key in ["gone", "known"] {
+        keys(&at, &["create", "--key", key, "--kind", "hat1"], b"");
+        keys(&at, &["rotate", "--key", key], b"");
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    for file in ["keyring", "kek"] {
+        fs::copy(at.join(file), elsewhere.path().join(file)).unwrap();
+    }
+    let act = |at: &Path, act: &str, key: &str, more: &[&str]| {
+        keys(at, &[&[act, "--key", key, "--key-version", "2"], more].concat(), b"");
+    };
+    act(&at, "destroy", "gone", &["--force"]);
+    act(&at, "mark-compromised", "known", &[]);
+    service.service.signal("HUP");
+    assert_eq!(service.log.outcome(), None);
+    let good = fs::read(at.join("keyring")).unwrap();
+    for number in 0..5 {
+        keys(elsewhere.path(), &["create", "--key", &format!("more-{number}"), "--kind", "hat1"], b"");
+    }
+    let put_other = || put(&at.join("keyring"), fs::read(elsewhere.path().join("keyring")).unwrap());
+    put_other();
+    service.refuses("version 2 of key gone was destroyed and is there again");
+    act(elsewhere.path(), "destroy", "gone", &["--force"]);
+    put_other();
+    service.refuses("version 2 of key known was marked as compromised and is so no more");
+    put(&at.join("keyring"), good);
+    service.serves();
+}
+
 #[test]
 fn a_configuration_that_does_not_fit_is_refused() {
     let mut service = Refusing::start();

@@ -287,6 +287,50 @@ fn hostile_usernames_reach_no_other_path() {
 }
 
 #[test]
+fn what_hub_does_wrong_to_a_renewal_leaves_the_user_connected() {
+    let sandbox = Sandbox::start();
+    let switch = |fault: &str| {
+        let body = json!({ "hub": fault }).to_string();
+        assert_eq!(ask("PUT", &sandbox.front, "/faults.json", &[JSON], &body).status, 200);
+    };
+    let ended = Login::through(&sandbox, &path(&opened(&sandbox, 2)), USER);
+    let location = Url::parse(ended.header("location").unwrap()).unwrap();
+    assert_eq!(get(&sandbox.hub, &path(&location), &[]).status, 303);
+    let auth = || stored(&sandbox, 2).unwrap()["auth"].as_str().unwrap().to_owned();
+    let is_known = |auth: &str| {
+        let body = json!({ "csrf": "x", "auth": auth, "username": USER }).to_string();
+        ask("POST", &sandbox.acme, "/gen2/notifications", &[JSON], &body).json()["for"] == json!(USER)
+    };
+    let desk = |button: &str| {
+        let own = [FORM, ("Origin", sandbox.acme.as_str())];
+        assert_eq!(ask("POST", &sandbox.acme, button, &own, "").status, 303);
+        get(&sandbox.acme, "/", &[]).body
+    };
+    let first = auth();
+    assert!(is_known(&first));
+    // What Hub did is not known: it may have the old token or the new one, and either is good.
+    for fault in ["error500", "redirect", "slow"] {
+        switch(fault);
+        let said = desk("/renew/2");
+        assert!(said.contains("Not renewed: ") && said.contains("RENEWAL_UNCERTAIN"), "{fault}: {said}");
+        switch("none");
+        assert!(is_known(&first) && is_known(&auth()), "{fault}");
+    }
+    switch("error500");
+    let said = desk("/push/2");
+    assert!(said.contains("Hub was not told: ") && said.contains("VENDOR_FAILED"), "{said}");
+    switch("slow");
+    let said = desk("/push/2");
+    assert!(said.contains("VENDOR_TIMEOUT"), "{said}");
+    switch("none");
+    let latest = auth();
+    assert!(is_known(&latest));
+    let said = desk("/renew/2");
+    assert!(said.contains("Renewed: Hub has the new token"), "{said}");
+    assert!(auth() != latest && is_known(&auth()) && !is_known(&latest));
+}
+
+#[test]
 fn other_sites_send_no_forms() {
     let sandbox = Sandbox::start();
     let evil = [FORM, ("Origin", "https://evil.example")];

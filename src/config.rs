@@ -290,6 +290,20 @@ mod tests {
     }
 
     #[test]
+    fn logins_of_generation_1_without_a_ledger_are_pointed_out() {
+        let text = |generation: u8| {
+            format!(
+                "[ledger]\npath = \"\"\n[[hub.apps]]\nname = \"a\"\nkey = \"k\"\ngeneration = {generation}\norigins = [\"https://h.example\"]\n"
+            )
+        };
+        let told = |generation| {
+            let advice = Config::parse(&text(generation), Path::new("")).unwrap().advice();
+            advice.iter().any(|line| line.contains("app a is of generation 1"))
+        };
+        assert_eq!((told(1), told(2)), (true, false));
+    }
+
+    #[test]
     fn a_rate_that_is_never_reached_is_pointed_out() {
         let text = format!("{}rate = 20001\n", minting("fast", "\"*\"", "\"*\""));
         let advice = Config::parse(&text, Path::new("")).unwrap().advice();

@@ -55,7 +55,9 @@ pub(super) struct Rules {
 pub(super) struct CheckArgs {
     #[arg(help = "spiffe://TRUST-DOMAIN/PATH, dns:NAME, uid:N, uid:N,gid:M or name:X")]
     caller: String,
-    /// mint, verify, seal, open, reseal or admin
+    #[arg(
+        help = "mint, verify, seal, open, reseal, revoke, login, renew, resolve, notify, portal_read, portal_login, portal_logout or admin"
+    )]
     verb: String,
     /// domain:NAME, app:NAME or key:NAME; the bare name where only one of them can be meant
     object: String,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::typed::Config;
-use crate::policy::{CallerPattern, Object, Policy, VerbName};
+use crate::{
+    hub::login::Generation,
+    policy::{CallerPattern, Object, Policy, VerbName},
+};
 
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
@@ -27,6 +30,13 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         }
     }
     for app in &config.apps {
+        let needs_ledger = app.login.generation == Generation::One && !app.login.origins.is_empty();
+        if needs_ledger && config.ledger.is_none() {
+            lines.push(format!(
+                "ledger.path is empty, and app {} is of generation 1, whose logins need a ledger: every one is refused",
+                app.name
+            ));
+        }
         if !reached(&policy, Object::App(&app.name)) {
             lines.push(format!("no rule reaches app {}: every call for it is denied", app.name));
         }

@@ -91,3 +91,23 @@ impl Config {
         liveauth.into_iter().chain(hubs.map(Origin::port)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ports_of_hubs_are_opened_where_a_rule_has_them_asked() {
+        let ports = |verb: &str| {
+            let text = format!(
+                "[[hub.apps]]\nname = \"a\"\nkey = \"k\"\norigins = [\"https://h.example:8443\", \"https://i.example\"]\n\
+                 [[policy.rules]]\nname = \"r\"\ncallers = [\"*\"]\nverbs = [{verb:?}]\napps = [\"*\"]\n"
+            );
+            Config::parse(&text, Path::new("")).unwrap().ports_out().into_iter().collect::<Vec<_>>()
+        };
+        for verb in ["login", "renew", "notify"] {
+            assert_eq!(ports(verb), [443, 8443], "{verb}");
+        }
+        assert_eq!((ports("seal"), ports("resolve")), (vec![], vec![]));
+    }
+}

@@ -10,6 +10,7 @@
 mod asking;
 mod delivering;
 mod faults;
+mod grpc;
 mod hostile;
 mod hub;
 mod page;

@@ -5,6 +5,7 @@
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -31,7 +32,10 @@ impl Service {
     /// Starts it and waits until it takes calls.
     pub(crate) fn start(origins: &Origins) -> Result<Self, String> {
         let failed = |error: io::Error| format!("Countersign does not start: {error}");
-        let folder = tempfile::Builder::new().prefix("countersign-sandbox-").tempdir().map_err(failed)?;
+        // Ours alone: whoever can reach the socket may do everything.
+        let ours = fs::Permissions::from_mode(0o700);
+        let folder =
+            tempfile::Builder::new().prefix("countersign-sandbox-").permissions(ours).tempdir().map_err(failed)?;
         fs::write(folder.path().join("config.toml"), config(origins)).map_err(failed)?;
         let mut process = Command::new(std::env::current_exe().map_err(failed)?)
             .arg("--countersign")

@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -42,6 +42,7 @@ fn when_it_is_asked_to_end_its_folder_goes_too() {
         let mut sandbox = Sandbox::start();
         let folder = sandbox.socket.parent().unwrap().to_owned();
         assert!(folder.join("keyring").exists());
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "it is for nobody else");
         assert!(sandbox.end(signal).success());
         assert!(!folder.exists() && UnixStream::connect(&sandbox.socket).is_err());
     }

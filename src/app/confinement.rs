@@ -52,15 +52,17 @@ impl Access {
 }
 
 /// What is read to find a vendor and to know it again: how names are looked up, and the certificate authorities of the
-/// system, where the distributions keep them. What of it is a link may lead to one of the others.
-const ON_THE_WAY_OUT: [&str; 7] = [
-    "/etc",
-    "/run/systemd/resolve",
-    "/run/resolvconf",
-    "/run/NetworkManager",
-    "/usr/share/ca-certificates",
-    "/usr/local/share/ca-certificates",
-    "/usr/share/pki",
+/// system, where the distributions keep them.
+const ON_THE_WAY_OUT: [&str; 4] =
+    ["/etc", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki"];
+
+/// Of that, what is often a link.
+const FILES_ON_THE_WAY_OUT: [&str; 5] = [
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
 ];
 
 /// Names are looked up there, over UDP as well as TCP.
@@ -112,12 +114,17 @@ impl Confinement {
         if !needed.ports.is_empty() {
             needed.ports.insert(DNS);
             needed.folders.extend(ON_THE_WAY_OUT.map(|folder| (PathBuf::from(folder), Access::Read)));
+            // What is a link there may lead anywhere.
+            for file in FILES_ON_THE_WAY_OUT {
+                needed.folders_of(Path::new(file), Access::Read);
+            }
             // OpenSSL's own variables, which the reader of the system's authorities heeds.
-            let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
-            named.for_each(|path| {
-                needed.folders_of(&path, Access::Read);
-                needed.folders.push((path, Access::Read));
-            });
+            if let Some(file) = std::env::var_os("SSL_CERT_FILE") {
+                needed.folders_of(Path::new(&file), Access::Read);
+            }
+            if let Some(folders) = std::env::var_os("SSL_CERT_DIR") {
+                needed.folders.extend(std::env::split_paths(&folders).map(|folder| (folder, Access::Read)));
+            }
         }
         needed
     }

@@ -320,7 +320,8 @@ impl fmt::Write for Escaped<'_> {
 
 /// Whether a call is worth a record: whatever grants, cuts off, administers or explains, every judgement that something is
 /// not valid, and every look at keys or at what is cut off that was refused; a judgement that all is valid only where `all`
-/// are wanted. A call over its rate was not looked at: recorded, a flood of them would fill the disk.
+/// are wanted. A call over its rate, or over
+/// the load, was not done: recorded, a flood of them would fill the disk.
 pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
     let valid = Outcome::Judged(crate::verdict::Verdict::Valid);
     let fine = match event.op {
@@ -329,7 +330,7 @@ pub(super) fn is_recorded(event: &Event<'_>, all: bool) -> bool {
         }
         _ => event.outcome == valid,
     };
-    let paced = matches!(event.outcome, Outcome::Refused(_, "RATE_LIMITED"));
+    let paced = matches!(event.outcome, Outcome::Refused(_, "RATE_LIMITED" | "OVERLOADED"));
     let refused = matches!(event.outcome, Outcome::Refused(..));
     let looks = event.op.looks_at_keys() || event.op == Op::ListRevocations;
     let told = event.op.judges() && (all || !fine) || looks && refused;

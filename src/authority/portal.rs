@@ -253,9 +253,11 @@ impl<A: Ask> Errand<A> {
                     ("unreadable", fault(VendorProblem::Unreadable, "", &why))
                 }
             },
-            500.. => {
+            // The latter three: not now.
+            500.. | 408 | 425 | 429 => {
                 let words = portal::complaint(&answer.body);
-                ("http_5xx", fault(VendorProblem::Failed, &words, "it broke down; ask again later"))
+                let result = if answer.status < 500 { "http_4xx" } else { "http_5xx" };
+                (result, fault(VendorProblem::Failed, &words, "it broke down, or is busy; ask again later"))
             }
             400..=499 => {
                 let words = portal::complaint(&answer.body);

@@ -196,10 +196,6 @@ impl Flight {
         };
         if let Err(refusal) = &begun {
             self.refused(refusal);
-            if *refusal == Refusal::DeadlineExceeded {
-                // Nothing was granted, and what came of it is said besides.
-                let _ = self.on_record(refusal.outcome()).await;
-            }
             self.count(refusal.outcome());
         }
         begun

@@ -42,6 +42,7 @@ fn every_way_to_answer_wrongly_is_an_error_of_its_own() {
         ),
         (answer(200, "\"Invalid hash\""), refused, ("liveauth", "answered", "200", "Invalid hash")),
         (answer(500, "<html><body>oops</body></html>"), failed, ("liveauth", "answered", "500", "")),
+        (answer(429, "slow down"), failed, ("liveauth", "answered", "429", "slow down")),
         (answer(503, r#"{"message": "maintenance"}"#), failed, ("liveauth", "answered", "503", "maintenance")),
         (answer(200, "{\"signed\": \"yes\"}"), unreadable, ("liveauth", "answered", "200", "")),
         (answer(200, "<html></html>"), unreadable, ("liveauth", "answered", "200", "")),
@@ -62,7 +63,7 @@ fn every_way_to_answer_wrongly_is_an_error_of_its_own() {
     assert_eq!(elsewhere.heard(), []);
     let (_, metrics) = desk.service.http("/metrics");
     for (result, count) in
-        [("refused", 2), ("http_4xx", 2), ("http_5xx", 2), ("unreadable", 5), ("redirect", 1), ("too_large", 1)]
+        [("refused", 2), ("http_4xx", 3), ("http_5xx", 2), ("unreadable", 5), ("redirect", 1), ("too_large", 1)]
     {
         let line = format!(
             "countersign_outbound_calls_total{{action=\"status\",result=\"{result}\",vendor=\"liveauth\"}} {count}\n"

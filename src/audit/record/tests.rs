@@ -129,7 +129,7 @@ fn grants_are_always_recorded_and_judgements_where_they_fail_or_all_are_wanted()
     let recorded = |op, outcome, entries: &[Entry<'_>], all| is_recorded(&event(op, outcome, &caller, entries), all);
     let denied = Outcome::Refused(Code::PermissionDenied, "NO_RULE");
     let (valid, expired) = (Outcome::Judged(Verdict::Valid), Outcome::Judged(Verdict::Expired));
-    for op in [Op::MintHash, Op::Seal, Op::Open, Op::Reseal] {
+    for op in [Op::MintHash, Op::Seal, Op::Open, Op::Reseal, Op::PortalTest, Op::PortalLogin, Op::PortalLogout] {
         assert!(recorded(op, Outcome::Done, &[], false) && recorded(op, denied, &[], false));
         assert!(recorded(op, valid, &[], false));
     }
@@ -143,6 +143,8 @@ fn grants_are_always_recorded_and_judgements_where_they_fail_or_all_are_wanted()
     assert!(recorded(Op::BatchVerify, denied, &[], false));
     let paced = Outcome::Refused(Code::ResourceExhausted, "RATE_LIMITED");
     assert!(!recorded(Op::MintHash, paced, &[], true) && !recorded(Op::BatchVerify, paced, &[], true));
+    let shed = Outcome::Refused(Code::Unavailable, "OVERLOADED");
+    assert!(!recorded(Op::PortalLogin, shed, &[], true) && !recorded(Op::CreateKey, shed, &[], true));
     for op in [Op::HealthCheck, Op::Reflection, Op::Unknown] {
         assert!(!recorded(op, Outcome::Done, &[], true));
     }

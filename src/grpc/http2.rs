@@ -32,6 +32,7 @@ use super::{
     limit::Limits,
     route::Route,
     session::Session,
+    worker::took_request,
 };
 
 /// Bytes that a peer may send ahead on one stream: any unary message, and a good part of a batch.
@@ -171,6 +172,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
         loop {
             match ready!(self.h2.poll_accept(context)) {
                 Some(Ok((request, respond))) => {
+                    took_request();
                     let arrived = *now.get_or_insert_with(Instant::now);
                     let is_call = Route::of(request.uri().path(), self.session.gate.reach()).is_call();
                     self.arrived.push(Coming { request, respond, content: None, arrived, is_call });

@@ -44,15 +44,16 @@ const EVENT_INTERVAL: u32 = 2;
 /// what it has decided is answered after the turn that is under way, however many are ready. (Tokio's own is 31.)
 const REMOTE_INTERVAL: u32 = 1;
 
-/// Calls between two rests of a worker after which it lets others on its core go first.
+/// Requests between two rests of a worker from which on it lets others on its core go first: more than a caller has under
+/// way that asks one thing after the other, so that such a one never waits for that.
 const MANY: u32 = 8;
 
 thread_local! {
-    /// Requests that this thread has taken since it last rested.
+    /// Requests over HTTP/2 that this thread has taken since it last rested. Over HTTP/1.1 they come one at a time.
     static TAKEN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Notes that this thread has taken a request.
+/// Notes that this thread has taken a request over HTTP/2.
 pub(super) fn took_request() {
     TAKEN.set(TAKEN.get().saturating_add(1));
 }

@@ -12,6 +12,7 @@ import sys
 import urllib.request
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -70,16 +71,22 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def until(self, holds, what):
-        return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.1).until(lambda _: holds(), f"waited for {what}")
+        # An element that was found may be gone before it is asked, when one page follows another: what is waited for is
+        # then looked for on the page that is there.
+        gone = (StaleElementReferenceException,)
+        wait = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.1, ignored_exceptions=gone)
+        return wait.until(lambda _: holds(), f"waited for {what}")
 
     def until_text(self, selector, part):
         """The text of the element, once `part` is in it."""
         try:
-            self.until(lambda: any(part in found.text for found in self.all(selector)), f"{part!r} in {selector}")
+            return self.until(
+                lambda: next((text for found in self.all(selector) if part in (text := found.text)), None),
+                f"{part!r} in {selector}",
+            )
         except Exception:
             print("the page says:\n" + self.find("body").text)
             raise
-        return next(found.text for found in self.all(selector) if part in found.text)
 
     def until_windows(self, count):
         self.until(lambda: len(self.driver.window_handles) == count, f"{count} windows")

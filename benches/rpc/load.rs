@@ -69,8 +69,7 @@ impl Server {
         Self::start(Command::new(env::current_exe().unwrap()).arg(mode))
     }
 
-    pub fn countersign(journal: bool) -> Self {
-        let binary = env!("CARGO_BIN_EXE_countersign");
+    pub fn countersign(binary: &str, journal: bool) -> Self {
         let folder = Folder::new(journal);
         let mut command = Command::new(binary);
         command.args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir"]).arg(folder.dir.path());

@@ -261,11 +261,13 @@ impl Journal {
         self.shared.lanes.get_or_default().attended.store(true, Ordering::Relaxed);
     }
 
-    /// This thread comes to rest: what it has queued is to be written.
-    pub fn rest(&self) {
-        if self.shared.lanes.get().is_some_and(|lane| lane.has_fresh()) {
+    /// This thread comes to rest: what it has queued is to be written. Whether there is any.
+    pub fn rest(&self) -> bool {
+        let any = self.shared.lanes.get().is_some_and(|lane| lane.has_fresh());
+        if any {
             self.shared.wake_writer();
         }
+        any
     }
 
     /// This thread has done a turn of calls, and may go on with others before it comes to rest.

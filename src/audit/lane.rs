@@ -15,6 +15,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
+    time::{Duration, Instant},
 };
 
 /// Bytes of records that may wait in one lane.
@@ -26,17 +27,22 @@ const QUEUE_BYTES: usize = 4 << 20;
 /// so that nobody's record waits for those of a greedy caller, however many those are.
 const ENOUGH: u64 = 96;
 
-/// Turns of calls after which the writer is woken for what they have left, although the thread has not come to rest and
-/// there is less than that: about half a millisecond, where most calls leave no record.
-const TURNS: u64 = 4;
+/// How long a record waits for its thread to come to rest before the writer is woken although there are fewer than that.
+/// It is looked at after each turn of calls, so it can be late by one.
+const SOON: Duration = Duration::from_micros(500);
 
 /// The record of a call was not accepted, or not in time: its answer must not be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unrecorded;
 
+const NEVER: u64 = u64::MAX;
+const WOKEN: u64 = u64::MAX - 1;
+
 /// One thread's lane.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Lane {
+    /// What `fresh_at` counts from.
+    origin: Instant,
     /// All records below it are accepted or refused.
     decided: AtomicU64,
     /// Some were refused: look which.
@@ -47,8 +53,9 @@ pub(super) struct Lane {
     pub(super) attended: AtomicBool,
     /// Records queued since the writer last looked.
     fresh: AtomicU64,
-    /// Turns of calls that the thread has done since then.
-    turns: AtomicU64,
+    /// When a turn of calls first ended with such records, nanoseconds after `origin`; [`NEVER`] before one did, [`WOKEN`]
+    /// once the writer was woken for them.
+    fresh_at: AtomicU64,
     held: Mutex<Held>,
 }
 
@@ -96,6 +103,21 @@ impl Queue {
     }
 }
 
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+            decided: AtomicU64::new(0),
+            trouble: AtomicBool::new(false),
+            relay: AtomicBool::new(false),
+            attended: AtomicBool::new(false),
+            fresh: AtomicU64::new(0),
+            fresh_at: AtomicU64::new(NEVER),
+            held: Mutex::default(),
+        }
+    }
+}
+
 impl Lane {
     /// Queues what `write` writes; whether the writer should be woken now.
     ///
@@ -124,11 +146,23 @@ impl Lane {
 
     /// The thread has done a turn of calls; whether the writer should be woken now.
     pub(super) fn turn(&self) -> bool {
-        if !self.has_fresh() {
-            self.turns.store(0, Ordering::Relaxed);
-            return false;
+        self.has_fresh() && self.is_late(Instant::now())
+    }
+
+    /// Whether there are records that have waited for long enough; says so once for them all.
+    fn is_late(&self, now: Instant) -> bool {
+        let now = u64::try_from(now.duration_since(self.origin).as_nanos()).unwrap_or(WOKEN - 1);
+        let since = self.fresh_at.load(Ordering::Relaxed);
+        // The writer may take them meanwhile, and then it begins anew.
+        let note = |what| self.fresh_at.compare_exchange(since, what, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        match since {
+            WOKEN => false,
+            NEVER => {
+                note(now);
+                false
+            }
+            since => u128::from(now.saturating_sub(since)) >= SOON.as_nanos() && note(WOKEN),
         }
-        self.turns.fetch_add(1, Ordering::Relaxed) + 1 == TURNS
     }
 
     /// Takes what is queued in exchange for an empty queue; gives the number that the next record will have. Nothing
@@ -141,7 +175,7 @@ impl Lane {
         let mut held = self.held();
         std::mem::swap(&mut held.queue, spare);
         self.fresh.store(0, Ordering::Relaxed);
-        self.turns.store(0, Ordering::Relaxed);
+        self.fresh_at.store(NEVER, Ordering::Relaxed);
         Some(held.next)
     }
 

@@ -44,8 +44,8 @@ const EVENT_INTERVAL: u32 = 2;
 /// what it has decided is answered after the turn that is under way, however many are ready. (Tokio's own is 31.)
 const REMOTE_INTERVAL: u32 = 1;
 
-/// Requests between two rests of a worker from which on it lets others on its core go first: more than a caller has under
-/// way that asks one thing after the other, so that such a one never waits for that.
+/// Requests between two rests of a worker from which on it lets others on its core go first, unless they wait for the
+/// journal: more than a caller has under way that asks one thing after the other, so that such a one never waits for that.
 const MANY: u32 = 8;
 
 thread_local! {
@@ -92,12 +92,14 @@ impl Worker {
     pub(super) fn start(index: usize, authority: &Arc<Authority>) -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         let resting = Arc::clone(authority);
-        // What the calls of one turn have left for the journal goes there as one group.
         builder.on_thread_park(move || {
-            resting.journal().into_iter().for_each(Journal::rest);
-            // After many calls at once others on this core go first: callers of this machine and the journal's writer bring
-            // what is then worked on in one turn. After a few, who calls next would wait for a stranger's slice of time.
-            if TAKEN.replace(0) >= MANY {
+            let many = TAKEN.replace(0) >= MANY;
+            // What the calls of one turn have left for the journal goes there as one group, and this worker has its core
+            // to spare until that is written.
+            let waits = resting.journal().is_some_and(Journal::rest);
+            // Where nothing waits, after many calls at once others on this core go first: callers of this machine bring what
+            // is then worked on in one turn. After a few, who calls next would wait for a stranger's slice of time.
+            if many && !waits {
                 thread::yield_now();
             }
         });

@@ -16,7 +16,7 @@ pub use ledger::{LedgerCounters, LedgerFault};
 pub use outbound::OutboundMetrics;
 pub use reload::{ReloadResult, Reloaded, Reloads};
 pub use tls::{Handshake, Handshakes, TlsDates};
-pub use transport::TransportCounters;
+pub use transport::{TransportCounters, UnderWay};
 
 use std::sync::Arc;
 

@@ -5,16 +5,14 @@ use std::{
     cell::Cell,
     collections::HashMap,
     mem,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::presence::Presence;
 use crate::{
     authority::Allowance,
+    metrics::UnderWay,
     policy::{Bucket, Caller, Rate},
 };
 
@@ -168,16 +166,19 @@ impl Accounts {
 
 /// One call in flight; it counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct InFlight<'a>(&'a AtomicI64);
+pub(super) struct InFlight<'a>(&'a UnderWay);
 
 impl<'a> InFlight<'a> {
     /// Counts a call in, unless the bound is reached. Verifying may use all of it, minting three quarters, so that
     /// what was handed out can still be checked when no more is.
-    pub(super) fn enter(count: &'a AtomicI64, bound: usize, mints: bool) -> Option<Self> {
+    ///
+    /// A thread with few calls does not look how many others have: all such together can go over the bound by an eighth.
+    pub(super) fn enter(count: &'a UnderWay, bound: usize, mints: bool) -> Option<Self> {
         let bound = if mints { bound - bound / 4 } else { bound };
-        let before = count.fetch_add(1, Ordering::Relaxed);
+        let bound = i64::try_from(bound).unwrap_or(i64::MAX);
+        let own = count.add();
         let entered = Self(count);
-        (before < i64::try_from(bound).unwrap_or(i64::MAX)).then_some(entered)
+        (own <= bound / 8 / count.threads() || count.total() <= bound).then_some(entered)
     }
 
     /// Leaves it to somebody else to count it out.
@@ -188,12 +189,14 @@ impl<'a> InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.take();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{iter, sync::Barrier, thread};
+
     use super::*;
 
     const RATE: Rate = Rate { per_second: 10, burst: 3 };
@@ -248,13 +251,41 @@ mod tests {
 
     #[test]
     fn verifying_is_admitted_where_minting_is_shed() {
-        let count = AtomicI64::new(0);
+        let count = UnderWay::default();
         let minting: Vec<_> = (0..3).map(|_| InFlight::enter(&count, 4, true).unwrap()).collect();
         assert!(InFlight::enter(&count, 4, true).is_none());
         let verifying = InFlight::enter(&count, 4, false);
         assert!(verifying.is_some());
         assert!(InFlight::enter(&count, 4, false).is_none());
         drop((minting, verifying));
-        assert_eq!(count.load(Ordering::Relaxed), 0);
+        assert_eq!(count.total(), 0);
+    }
+
+    #[test]
+    fn threads_share_the_bound_and_give_places_back_for_each_other() {
+        const BOUND: usize = 800;
+        let count = UnderWay::default();
+        let all_in = Barrier::new(4);
+        let admitted: Vec<usize> = thread::scope(|scope| {
+            let enter_all = || {
+                let _known = InFlight::enter(&count, BOUND, false);
+                all_in.wait();
+                let held: Vec<_> = iter::from_fn(|| InFlight::enter(&count, BOUND, false)).collect();
+                all_in.wait();
+                let admitted = held.len();
+                held.into_iter().for_each(InFlight::pass_on);
+                admitted
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter_all)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let most = admitted.iter().sum::<usize>();
+        // A refused one counts for a moment, too, and four places are known ones.
+        assert!((BOUND - 8..=BOUND + BOUND / 8).contains(&most), "{admitted:?}");
+        assert!(admitted.iter().all(|&own| own >= BOUND / 8 / 4 - 1), "who has few is let in: {admitted:?}");
+        // The threads that counted them in are gone.
+        (0..most).for_each(|_| count.take());
+        assert_eq!(count.total(), 0);
+        assert!(count.threads() >= 4);
     }
 }

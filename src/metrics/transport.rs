@@ -11,6 +11,7 @@ use prometheus::{
     opts,
     proto::MetricFamily,
 };
+use thread_local::ThreadLocal;
 
 use super::tls::{Handshake, Handshakes};
 
@@ -38,10 +39,54 @@ pub struct TransportCounters {
     /// TLS handshakes.
     pub handshakes: Handshakes,
     /// Calls under way now, from when their content is there.
-    pub in_flight: AtomicI64,
+    pub in_flight: UnderWay,
     /// Requests that are waited for, since not all of their content came at once.
     pub receiving: AtomicI64,
     rejected: [AtomicU64; REJECTIONS.len()],
+}
+
+/// How many of something there are now. Each thread adds and takes away on a cache line of its own, which another's can
+/// show as less than none: only the total is a number of things.
+#[derive(Default, Debug)]
+pub struct UnderWay {
+    shares: ThreadLocal<Share>,
+    threads: AtomicI64,
+}
+
+#[repr(align(128))]
+#[derive(Default, Debug)]
+struct Share(AtomicI64);
+
+impl UnderWay {
+    /// One more. Gives how many this thread has added, that one included.
+    pub fn add(&self) -> i64 {
+        self.share().fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// One less.
+    pub fn take(&self) {
+        self.share().fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Those of all threads.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.shares.iter().map(|share| share.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Threads that have counted here.
+    #[must_use]
+    pub fn threads(&self) -> i64 {
+        self.threads.load(Ordering::Relaxed)
+    }
+
+    fn share(&self) -> &AtomicI64 {
+        let share = self.shares.get_or(|| {
+            self.threads.fetch_add(1, Ordering::Relaxed);
+            Share::default()
+        });
+        &share.0
+    }
 }
 
 /// Why a request is refused before it is a call.
@@ -150,7 +195,7 @@ impl Collector for Transport {
         }
         show(&self.http_over_limit, counters.http_connections_over_limit.load(Ordering::Relaxed));
         self.open.set(counters.connections_open.load(Ordering::Relaxed));
-        self.in_flight.set(counters.in_flight.load(Ordering::Relaxed));
+        self.in_flight.set(counters.in_flight.total());
         self.receiving.set(counters.receiving.load(Ordering::Relaxed));
         let own = [&self.open, &self.in_flight, &self.receiving].map(Collector::collect).concat();
         let doors = [&self.connections, &self.handshakes].map(Collector::collect).concat();

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -82,6 +82,6 @@ impl Future for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.session.transport.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.session.transport.counters.in_flight.take();
     }
 }

@@ -192,15 +192,25 @@ impl JournalFile {
 
     /// Whether the file is where it was made, and holds what was written to it.
     pub(super) fn place(&self) -> Place {
-        let Ok(ours) = self.file.metadata() else { return Place::Wrong(Fault::Io) };
-        let there = fs::symlink_metadata(&self.path);
-        if ours.nlink() == 0 {
-            return Place::Wrong(if there.is_ok() { Fault::Replaced } else { Fault::Deleted });
+        // Looked at after each group, so where our file is at its path, that one look tells all of it.
+        match fs::symlink_metadata(&self.path) {
+            Ok(there) if (there.dev(), there.ino()) == self.id => {
+                if self.is_altered(&there) {
+                    Place::Wrong(Fault::Altered)
+                } else {
+                    Place::There
+                }
+            }
+            there => self.elsewhere(there.map(drop)),
         }
+    }
+
+    /// The same where something else is at the path, or nothing, or where that cannot be seen.
+    fn elsewhere(&self, there: io::Result<()>) -> Place {
+        let Ok(ours) = self.file.metadata() else { return Place::Wrong(Fault::Io) };
         match there {
-            Ok(there) if (there.dev(), there.ino()) != self.id => Place::Wrong(Fault::Replaced),
-            Ok(_) if self.is_altered(&ours) => Place::Wrong(Fault::Altered),
-            Ok(_) => Place::There,
+            Ok(()) => Place::Wrong(Fault::Replaced),
+            Err(_) if ours.nlink() == 0 => Place::Wrong(Fault::Deleted),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Renamed,
             Err(_) => Place::Wrong(Fault::Io),
         }

@@ -63,13 +63,22 @@ pub(super) fn is_version_1(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECT_PROTOCOL_VERSION).iter().all(|version| version.as_bytes() == b"1")
 }
 
+/// Why JSON is not the message that it should be.
+#[derive(Debug)]
+pub(super) struct Misread {
+    /// What does not fit, without quoting any of it.
+    pub(super) message: String,
+    /// The field that it is about, as a path; none where it is the whole.
+    pub(super) field: Option<String>,
+}
+
 /// Reads a message from proto3 JSON.
 ///
 /// # Errors
-/// What does not fit, without quoting any of it.
-pub(super) fn read_json<M: Decodable + DeserializeOwned>(body: &[u8]) -> Result<M, String> {
-    let mut value = json::parse(body, M::MOST_ITEMS)?;
-    let read = M::deserialize(shape::Reader(&value)).map_err(|misfit| misfit.to_string());
+/// [`Misread`].
+pub(super) fn read_json<M: Decodable + DeserializeOwned>(body: &[u8]) -> Result<M, Misread> {
+    let mut value = json::parse(body, M::MOST_ITEMS).map_err(|message| Misread { message, field: None })?;
+    let read = M::deserialize(shape::Reader(&value)).map_err(Misread::from);
     if M::HOLDS_KEYS {
         value.wipe();
     }
@@ -93,6 +102,7 @@ pub(super) fn fault(fault: Fault) -> Answer {
         Fault::Answered(status) => error::answer(&status, None),
         Fault::Broken => error::answer(&status::recorded(&Refusal::Undecodable), None),
         Fault::Explained(refusal, message) => error::answer(&status::with_message(&refusal, message), None),
+        Fault::Misread(misread) => error::answer(&status::misread(misread), None),
         Fault::Rejected(rejection) => {
             let mut answer = error::answer(&rejection.status(), rejection.http_status());
             match rejection {

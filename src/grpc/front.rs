@@ -315,6 +315,7 @@ fn grpc_fault(fault: Fault) -> Answer {
     match fault {
         Fault::Refused(refusal) => answer::status(status::recorded(&refusal)),
         Fault::Explained(refusal, message) => answer::status(status::with_message(&refusal, message)),
+        Fault::Misread(misread) => answer::status(status::misread(misread)),
         Fault::Answered(status) => answer::status(status),
         // Hardly anyone is left to read it.
         Fault::Broken => answer::status(status::recorded(&Refusal::Undecodable)),

@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 
 use tonic::{Code, Status};
 
-use super::{limit::hold, status::Rejection};
+use super::{connect::Misread, limit::hold, status::Rejection};
 use crate::authority::Refusal;
 
 /// Bytes of the prefix of a gRPC message: a flag, and its length as a 32-bit big-endian number.
@@ -32,6 +32,8 @@ pub(super) enum Fault {
     Refused(Refusal),
     /// The same, in words that fit better than the refusal's own.
     Explained(Refusal, String),
+    /// Its JSON is no such message.
+    Misread(Misread),
     /// A use case's work ended with this status.
     Answered(Status),
     /// It is no call.
@@ -47,7 +49,12 @@ impl Fault {
             Self::Refused(Refusal::RateLimited { .. } | Refusal::Overloaded { .. }) => Some(hold()),
             // By the rate of a rule, or of a batch.
             Self::Answered(status) if status.code() == Code::ResourceExhausted => Some(hold()),
-            Self::Refused(_) | Self::Explained(..) | Self::Answered(_) | Self::Rejected(_) | Self::Broken => None,
+            Self::Refused(_)
+            | Self::Explained(..)
+            | Self::Misread(_)
+            | Self::Answered(_)
+            | Self::Rejected(_)
+            | Self::Broken => None,
         }
     }
 }

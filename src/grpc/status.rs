@@ -6,7 +6,7 @@ use std::{collections::HashMap, error::Error, fmt};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::proto;
+use super::{connect::Misread, proto};
 use crate::{
     audit::{self, Outcome},
     authority::Refusal,
@@ -30,6 +30,17 @@ pub(super) fn unrecorded(refusal: Refusal) -> Status {
 /// The refusal that a status carries, if it still has to be recorded.
 pub(super) fn to_record(status: &Status) -> Option<&Refusal> {
     status.source().and_then(|source| source.downcast_ref::<Unrecorded>()).map(|Unrecorded(refusal)| refusal)
+}
+
+/// The status of a message whose JSON does not fit, with the field that does not.
+pub(super) fn misread(misread: Misread) -> Status {
+    let Misread { message, field } = misread;
+    let mut details = ErrorDetails::new();
+    details.set_error_info(Refusal::Undecodable.reason(), DOMAIN, HashMap::new());
+    if let Some(field) = field {
+        details.add_bad_request_violation(field, message.clone());
+    }
+    Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
 /// The status of a refusal in other words.

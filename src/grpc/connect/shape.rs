@@ -12,7 +12,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::json::Json;
+use super::{Misread, json::Json};
 
 /// Why a value does not fit, and where. Holds names of the API only.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +43,12 @@ impl Misfit {
     }
 }
 
+impl From<Misfit> for Misread {
+    fn from(misfit: Misfit) -> Self {
+        Self { message: misfit.to_string(), field: Some(misfit.path).filter(|path| !path.is_empty()) }
+    }
+}
+
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.path.is_empty() { "the request" } else { &self.path };
@@ -54,7 +60,8 @@ impl fmt::Display for Misfit {
             Problem::Duplicate(field) => {
                 write!(f, "{place}: {field} is given twice, under both of its names or with another of its oneof")
             }
-            Problem::Expected(what) => write!(f, "{place}: must be {what}"),
+            // Generated code says it so where a number stands for no name.
+            Problem::Expected(what) => write!(f, "{place}: must be {}", what.strip_prefix("expected ").unwrap_or(what)),
             Problem::Unfit => write!(f, "{place}: is of the wrong type, or out of range"),
         }
     }
@@ -227,6 +234,19 @@ mod tests {
         assert!(fit::<SealRequest>(r#"{"hubLoginToken":"a","hub_login_token":"b"}"#).unwrap_err().contains("twice"));
         assert!(fit::<MintHashRequest>(r#"{"ttl":1,"expires":2}"#).unwrap_err().contains("twice"));
         assert!(fit::<VerifyHashRequest>(r#"{"domain":"a","referer":"b"}"#).unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn a_misread_names_the_field_that_it_is_about() {
+        use crate::grpc::connect::read_json;
+        let kind = read_json::<SealRequest>(br#"{"kind":77}"#).unwrap_err();
+        assert_eq!(kind.field.as_deref(), Some("kind"));
+        assert!(kind.message.starts_with("kind: must be one of: ["), "{}", kind.message);
+        let item = read_json::<BatchSealRequest>(br#"{"items":[{},{"kind":"PLANTED"}]}"#).unwrap_err();
+        assert_eq!(item.field.as_deref(), Some("items[1].kind"));
+        for whole in [r#"{"PLANTED":1}"#, "7", "{"] {
+            assert_eq!(read_json::<SealRequest>(whole.as_bytes()).unwrap_err().field, None, "{whole}");
+        }
     }
 
     #[test]

@@ -53,7 +53,10 @@ fn main() {
         match word.parse() {
             Ok(number) => rounds = number,
             Err(_) if word == "--against" => others.push(words.next().expect("--against PATH").as_str()),
-            Err(_) => wanted = word,
+            Err(_) => {
+                assert!(!word.starts_with('-'), "{word}: neither ROUNDS, WORD nor --against BINARY");
+                wanted = word;
+            }
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

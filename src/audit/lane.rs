@@ -28,7 +28,7 @@ const QUEUE_BYTES: usize = 4 << 20;
 const ENOUGH: u64 = 96;
 
 /// How long a record waits for its thread to come to rest before the writer is woken although there are fewer than that.
-/// It is looked at after each turn of calls, so it can be late by one.
+/// It counts from the end of the record's own turn of calls and is looked at after each, so it can be late by one.
 const SOON: Duration = Duration::from_micros(500);
 
 /// The record of a call was not accepted, or not in time: its answer must not be given.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     answer::{Answer, AnswerBody},
     codec::Decodable,
-    message::Fault,
+    message::{Explanation, Fault},
     status::{self, Rejection},
 };
 use crate::authority::Refusal;
@@ -63,22 +63,13 @@ pub(super) fn is_version_1(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECT_PROTOCOL_VERSION).iter().all(|version| version.as_bytes() == b"1")
 }
 
-/// Why JSON is not the message that it should be.
-#[derive(Debug)]
-pub(super) struct Misread {
-    /// What does not fit, without quoting any of it.
-    pub(super) message: String,
-    /// The field that it is about, as a path; none where it is the whole.
-    pub(super) field: Option<String>,
-}
-
 /// Reads a message from proto3 JSON.
 ///
 /// # Errors
-/// [`Misread`].
-pub(super) fn read_json<M: Decodable + DeserializeOwned>(body: &[u8]) -> Result<M, Misread> {
-    let mut value = json::parse(body, M::MOST_ITEMS).map_err(|message| Misread { message, field: None })?;
-    let read = M::deserialize(shape::Reader(&value)).map_err(Misread::from);
+/// What does not fit, without quoting any of it.
+pub(super) fn read_json<M: Decodable + DeserializeOwned>(body: &[u8]) -> Result<M, Explanation> {
+    let mut value = json::parse(body, M::MOST_ITEMS)?;
+    let read = M::deserialize(shape::Reader(&value)).map_err(Explanation::from);
     if M::HOLDS_KEYS {
         value.wipe();
     }
@@ -101,8 +92,7 @@ pub(super) fn fault(fault: Fault) -> Answer {
         }
         Fault::Answered(status) => error::answer(&status, None),
         Fault::Broken => error::answer(&status::recorded(&Refusal::Undecodable), None),
-        Fault::Explained(refusal, message) => error::answer(&status::with_message(&refusal, message), None),
-        Fault::Misread(misread) => error::answer(&status::misread(misread), None),
+        Fault::Explained(refusal, words) => error::answer(&status::explained(&refusal, words), None),
         Fault::Rejected(rejection) => {
             let mut answer = error::answer(&rejection.status(), rejection.http_status());
             match rejection {

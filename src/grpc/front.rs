@@ -314,8 +314,7 @@ fn in_grpc(form: Option<Form>, parts: &Parts) -> bool {
 fn grpc_fault(fault: Fault) -> Answer {
     match fault {
         Fault::Refused(refusal) => answer::status(status::recorded(&refusal)),
-        Fault::Explained(refusal, message) => answer::status(status::with_message(&refusal, message)),
-        Fault::Misread(misread) => answer::status(status::misread(misread)),
+        Fault::Explained(refusal, words) => answer::status(status::explained(&refusal, words)),
         Fault::Answered(status) => answer::status(status),
         // Hardly anyone is left to read it.
         Fault::Broken => answer::status(status::recorded(&Refusal::Undecodable)),

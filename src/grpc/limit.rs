@@ -178,7 +178,9 @@ impl<'a> InFlight<'a> {
         let bound = i64::try_from(bound).unwrap_or(i64::MAX);
         let own = count.add();
         let entered = Self(count);
-        (own <= bound / 8 / count.threads() || count.total() <= bound).then_some(entered)
+        // A share below one counts calls that others have added, and says nothing of how many there are.
+        let few = (1..=bound / 8 / count.threads()).contains(&own);
+        (few || count.total() <= bound).then_some(entered)
     }
 
     /// Leaves it to somebody else to count it out.
@@ -265,6 +267,8 @@ mod tests {
     fn threads_share_the_bound_and_give_places_back_for_each_other() {
         const BOUND: usize = 800;
         let count = UnderWay::default();
+        // This thread has a share of its own, not that of one that is gone.
+        drop(InFlight::enter(&count, BOUND, false));
         let all_in = Barrier::new(4);
         let admitted: Vec<usize> = thread::scope(|scope| {
             let enter_all = || {
@@ -282,10 +286,13 @@ mod tests {
         let most = admitted.iter().sum::<usize>();
         // A refused one counts for a moment, too, and four places are known ones.
         assert!((BOUND - 8..=BOUND + BOUND / 8).contains(&most), "{admitted:?}");
-        assert!(admitted.iter().all(|&own| own >= BOUND / 8 / 4 - 1), "who has few is let in: {admitted:?}");
-        // The threads that counted them in are gone.
+        assert!(admitted.iter().all(|&own| own >= BOUND / 8 / 5 - 1), "who has few is let in: {admitted:?}");
+        // The threads that counted them in are gone, and this one counts them out: it does not pass for one with few.
+        count.take();
+        assert!(InFlight::enter(&count, most - 2, false).is_none());
+        count.add();
         (0..most).for_each(|_| count.take());
         assert_eq!(count.total(), 0);
-        assert!(count.threads() >= 4);
+        assert_eq!(count.threads(), 5);
     }
 }

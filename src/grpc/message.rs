@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 
 use tonic::{Code, Status};
 
-use super::{connect::Misread, limit::hold, status::Rejection};
+use super::{limit::hold, status::Rejection};
 use crate::authority::Refusal;
 
 /// Bytes of the prefix of a gRPC message: a flag, and its length as a 32-bit big-endian number.
@@ -25,15 +25,27 @@ pub(super) const PREFIX: usize = 5;
 /// Bytes of an overlong request that are read and dropped before it is answered.
 const DISCARD_MAX: usize = 1024 * 1024;
 
+/// What to say of a refusal in other words than its own. Quotes nothing of the request.
+#[derive(Debug)]
+pub(super) struct Explanation {
+    pub(super) message: String,
+    /// The field that it is about, as a path of names as in `proto/`.
+    pub(super) field: Option<String>,
+}
+
+impl From<String> for Explanation {
+    fn from(message: String) -> Self {
+        Self { message, field: None }
+    }
+}
+
 /// Why there is no message.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// The call is refused.
     Refused(Refusal),
     /// The same, in words that fit better than the refusal's own.
-    Explained(Refusal, String),
-    /// Its JSON is no such message.
-    Misread(Misread),
+    Explained(Refusal, Explanation),
     /// A use case's work ended with this status.
     Answered(Status),
     /// It is no call.
@@ -49,12 +61,7 @@ impl Fault {
             Self::Refused(Refusal::RateLimited { .. } | Refusal::Overloaded { .. }) => Some(hold()),
             // By the rate of a rule, or of a batch.
             Self::Answered(status) if status.code() == Code::ResourceExhausted => Some(hold()),
-            Self::Refused(_)
-            | Self::Explained(..)
-            | Self::Misread(_)
-            | Self::Answered(_)
-            | Self::Rejected(_)
-            | Self::Broken => None,
+            Self::Refused(_) | Self::Explained(..) | Self::Answered(_) | Self::Rejected(_) | Self::Broken => None,
         }
     }
 }

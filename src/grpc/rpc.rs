@@ -173,7 +173,9 @@ fn request<M: Decodable + DeserializeOwned>(form: Form, body: &[u8]) -> Result<M
     match form {
         Form::Grpc => proto_request::<M>(body.get(PREFIX..).unwrap_or_default()),
         Form::Connect(connect::Codec::Proto) => proto_request::<M>(body),
-        Form::Connect(connect::Codec::Json) => connect::read_json::<M>(body).map_err(Fault::Misread),
+        Form::Connect(connect::Codec::Json) => {
+            connect::read_json::<M>(body).map_err(|problem| Fault::Explained(Refusal::Undecodable, problem))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::HashMap, error::Error, fmt};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{connect::Misread, proto};
+use super::{message::Explanation, proto};
 use crate::{
     audit::{self, Outcome},
     authority::Refusal,
@@ -17,7 +17,7 @@ pub(super) const DOMAIN: &str = "countersign";
 
 /// The status of a refusal that is on record already.
 pub(super) fn recorded(refusal: &Refusal) -> Status {
-    with_message(refusal, refusal.to_string())
+    explained(refusal, refusal.to_string().into())
 }
 
 /// The status of a refusal that nobody has recorded yet: it carries the refusal, and whoever sends the answer records it.
@@ -32,21 +32,13 @@ pub(super) fn to_record(status: &Status) -> Option<&Refusal> {
     status.source().and_then(|source| source.downcast_ref::<Unrecorded>()).map(|Unrecorded(refusal)| refusal)
 }
 
-/// The status of a message whose JSON does not fit, with the field that does not.
-pub(super) fn misread(misread: Misread) -> Status {
-    let Misread { message, field } = misread;
+/// The status of a refusal in other words.
+pub(super) fn explained(refusal: &Refusal, Explanation { message, field }: Explanation) -> Status {
     let mut details = ErrorDetails::new();
-    details.set_error_info(Refusal::Undecodable.reason(), DOMAIN, HashMap::new());
+    details.set_error_info(refusal.reason(), DOMAIN, metadata(refusal));
     if let Some(field) = field {
         details.add_bad_request_violation(field, message.clone());
     }
-    Status::with_error_details(Code::InvalidArgument, message, details)
-}
-
-/// The status of a refusal in other words.
-pub(super) fn with_message(refusal: &Refusal, message: String) -> Status {
-    let mut details = ErrorDetails::new();
-    details.set_error_info(refusal.reason(), DOMAIN, metadata(refusal));
     match refusal {
         Refusal::Invalid { field, description } => {
             details.add_bad_request_violation(*field, description.clone());

@@ -132,7 +132,7 @@ fn what_is_misspelt_or_not_allowed_is_refused() {
         body
     };
     fails(&service, "CompleteLogin", &with("ttl", json!(1_i64 << 40)), "invalid_argument", "TTL_TOO_LONG", "ttl");
-    fails(&service, "CompleteLogin", &with("kind", json!(77)), "invalid_argument", "UNDECODABLE", "");
+    fails(&service, "CompleteLogin", &with("kind", json!(77)), "invalid_argument", "UNDECODABLE", "kind");
     fails(&service, "CompleteLogin", &with("user", json!("x")), "invalid_argument", "UNDECODABLE", "");
     fails(&service, "CompleteLogin", &with("app", json!("nobody")), "not_found", "UNKNOWN_APP", "");
     let renew = json!({"app": "acme", "username": JANE, "auth": "x", "callback": format!("{}/cb", hub.origin())});

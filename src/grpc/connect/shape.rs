@@ -12,7 +12,8 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{Misread, json::Json};
+use super::json::Json;
+use crate::grpc::message::Explanation;
 
 /// Why a value does not fit, and where. Holds names of the API only.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,10 +44,22 @@ impl Misfit {
     }
 }
 
-impl From<Misfit> for Misread {
+impl From<Misfit> for Explanation {
     fn from(misfit: Misfit) -> Self {
-        Self { message: misfit.to_string(), field: Some(misfit.path).filter(|path| !path.is_empty()) }
+        let field = Some(proto_names(&misfit.path)).filter(|path| !path.is_empty());
+        Self { message: misfit.to_string(), field }
     }
+}
+
+/// A path of fields by their names in `proto/`, whichever of their two names the caller used.
+fn proto_names(path: &str) -> String {
+    path.chars().fold(String::with_capacity(path.len() + 8), |mut names, c| {
+        if c.is_ascii_uppercase() {
+            names.push('_');
+        }
+        names.push(c.to_ascii_lowercase());
+        names
+    })
 }
 
 impl fmt::Display for Misfit {
@@ -237,13 +250,19 @@ mod tests {
     }
 
     #[test]
-    fn a_misread_names_the_field_that_it_is_about() {
+    fn an_explanation_names_the_field_that_it_is_about() {
         use crate::grpc::connect::read_json;
         let kind = read_json::<SealRequest>(br#"{"kind":77}"#).unwrap_err();
         assert_eq!(kind.field.as_deref(), Some("kind"));
         assert!(kind.message.starts_with("kind: must be one of: ["), "{}", kind.message);
         let item = read_json::<BatchSealRequest>(br#"{"items":[{},{"kind":"PLANTED"}]}"#).unwrap_err();
         assert_eq!(item.field.as_deref(), Some("items[1].kind"));
+        let token = read_json::<BatchSealRequest>(br#"{"items":[{"hubLoginToken":7}]}"#).unwrap_err();
+        assert_eq!(
+            token.field.as_deref(),
+            Some("items[0].hub_login_token"),
+            "by its name in proto/, like every violation"
+        );
         for whole in [r#"{"PLANTED":1}"#, "7", "{"] {
             assert_eq!(read_json::<SealRequest>(whole.as_bytes()).unwrap_err().field, None, "{whole}");
         }

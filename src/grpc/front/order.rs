@@ -51,7 +51,7 @@ pub(super) async fn place(admitted: &Admitted, request: Bytes, record: &mut Reco
     match tokio::time::timeout_at(deadline.into(), ordered).await {
         Ok(Ok(done)) => done.map(|message| of_message(form, message)),
         Ok(Err(_dropped)) => Err(Fault::Answered(status::recorded(&Refusal::Internal))),
-        Err(_elapsed) => Err(Fault::Explained(Refusal::DeadlineExceeded, STILL_AT_IT.into())),
+        Err(_elapsed) => Err(Fault::Explained(Refusal::DeadlineExceeded, STILL_AT_IT.to_owned().into())),
     }
 }
 

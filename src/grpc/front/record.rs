@@ -7,7 +7,7 @@ use http::HeaderValue;
 use super::Done;
 use crate::{
     audit::{Code, Op, Outcome},
-    authority::{Call, Refusal, Slip},
+    authority::{Call, Slip},
     grpc::{message::Fault, session::Session, status},
 };
 
@@ -43,7 +43,6 @@ impl<'a> Record<'a> {
         let Err(fault) = done else { return };
         match fault {
             Fault::Refused(refusal) | Fault::Explained(refusal, _) => self.make(refusal.outcome()),
-            Fault::Misread(_) => self.make(Refusal::Undecodable.outcome()),
             Fault::Answered(status) => match status::to_record(status) {
                 Some(refusal) => self.make(refusal.outcome()),
                 None => self.made = true,
